@@ -1,0 +1,49 @@
+# make demo               install what running needs, and run the embedded model on a short clip
+# make demo VIDEO=my.mp4  the same on a video of yours
+# make test               install everything and run the tests
+# make check              lint, types, tests: what must pass before a change lands
+PYTHON ?= python3
+BIN := .venv/bin
+OPENCV := $(shell grep '^opencv-python==' requirements.txt)
+
+.PHONY: demo test lint types check person-lite
+demo: .venv/demo.stamp
+	$(BIN)/python apps/demo.py $(if $(VIDEO),--input "$(VIDEO)")
+
+test: .venv/all.stamp
+	$(BIN)/python -m pytest
+
+lint: .venv/all.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/all.stamp
+	$(BIN)/mypy
+
+check: lint types test
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "dinoseg needs Python 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "no venv: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+
+.venv/demo.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo]"
+	@$(call check_cv2)
+	@touch $@
+
+# albumentations brings opencv-python-headless, which owns the same folder as opencv-python and has
+# no windows; the last one installed wins, so opencv-python is put back over it.
+.venv/all.stamp: requirements.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip uninstall --quiet --yes opencv-python-headless
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
+	  "$(OPENCV)"
+	@$(call check_cv2)
+	@touch $@ .venv/demo.stamp
+
+define check_cv2
+$(BIN)/python -c 'import cv2' || { echo "OpenCV needs the system's libGL and glib: \
+on Debian and Ubuntu, apt install libgl1 libglib2.0-0" >&2; exit 1; }
+endef

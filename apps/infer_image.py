@@ -1,0 +1,79 @@
+"""Draws a model's masks over still pictures: one file, a folder, or a pattern.
+
+    python apps/infer_image.py --input street.jpg
+    python apps/infer_image.py --input street.jpg --output street-people.png --save-masks masks
+    python apps/infer_image.py --input photos --output out --no-outline
+    python apps/infer_image.py --input "photos/*.jpg" --model weights/person-lite.onnx
+
+Without --output the results are <name>-overlay.png in the current folder for one picture, and in
+the folder overlays for more. --output is a file where it ends in .png, .jpg and the like, which
+one picture needs, else a folder. A picture that cannot be read is named; the others are done.
+"""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from seg import cli
+from seg.errors import SourceError
+from seg.segmenter import Segmenter
+from seg.video import loop
+from seg.video.base import Sink
+from seg.video.flags import add_drawing_flags, overlay_of, refuse_same
+from seg.video.meter import Meter
+from seg.video.pictures import Pictures
+from seg.video.sinks import MaskFolder, PictureFiles, Window
+
+
+def flags() -> argparse.ArgumentParser:
+    """Returns the command line's parser."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--input", required=True, help="a picture, a folder or a pattern")
+    parser.add_argument("--output", type=Path, metavar="PATH", help="a file or a folder")
+    cli.add_model_flags(parser)
+    add_drawing_flags(parser)
+    show = argparse.BooleanOptionalAction
+    parser.add_argument("--show", action=show, default=False, help="show each; any key goes on")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = flags().parse_args(argv)
+    source = Pictures(args.input)
+    results = _results(source, args.output)
+    masks = [args.save_masks / f"{name}.png" for name in results] if args.save_masks else []
+    refuse_same(source.paths.values(), [*results.values(), *masks])
+    meter = Meter()
+    with ExitStack() as stack:
+        pictures = PictureFiles(results, args.overwrite)
+        sinks: list[Sink] = [pictures]
+        if args.save_masks:
+            sinks.append(MaskFolder(args.save_masks, args.overwrite))
+        if args.show:
+            sinks.append(stack.enter_context(Window("dinoseg", hold=True)))
+        segment = stack.enter_context(Segmenter(args.model, args.device, cli.hw(args.imgsz)))
+        cli.note(f"{args.model}: {segment.description}")
+        report = loop.run(source, loop.Draw(segment, overlay_of(args), meter), sinks, meter)
+    print(*pictures.written, report, sep="\n")
+    for failure in source.failures:
+        cli.note(f"error: {failure}")
+    return cli.FAILED if source.failures else cli.OK
+
+
+def _results(source: Pictures, output: Path | None) -> dict[str, Path]:
+    """Returns where each picture goes."""
+    is_file = output is not None and output.suffix != "" and not output.is_dir()
+    if is_file and len(source.paths) > 1:
+        raise SourceError(
+            f"{len(source.paths)} pictures do not fit into the file {output}; name a folder."
+        )
+    if is_file and output is not None:
+        return dict.fromkeys(source.paths, output)
+    folder = output or Path("overlays" if len(source.paths) > 1 else ".")
+    return {name: folder / f"{name}-overlay.png" for name in source.paths}
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

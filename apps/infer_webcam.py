@@ -1,0 +1,75 @@
+"""Draws a model's masks over a camera or a stream, live.
+
+The newest frame wins: where the model is slower than the camera, frames are dropped and counted.
+
+    python apps/infer_webcam.py
+    python apps/infer_webcam.py --input 1 --output recording.mp4
+    python apps/infer_webcam.py --input rtsp://user:password@host/stream --no-show --output out.mp4
+
+q or Esc in the window, or Ctrl-C, ends it; a recording is kept. Without --show or --no-show a
+window opens where there is a display.
+"""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from seg import cli
+from seg.errors import SourceError
+from seg.segmenter import Segmenter
+from seg.video import loop
+from seg.video.base import Sink
+from seg.video.flags import add_drawing_flags, overlay_of
+from seg.video.meter import Meter
+from seg.video.recorder import Mp4Writer
+from seg.video.sinks import MaskFolder, Window
+from seg.video.sources import open_source
+
+
+def flags() -> argparse.ArgumentParser:
+    """Returns the command line's parser."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--input", default="0", metavar="CAMERA", help="a number, device or URL")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="record into this .mp4")
+    cli.add_model_flags(parser)
+    add_drawing_flags(parser)
+    parser.add_argument("--show", action=argparse.BooleanOptionalAction, help="open a window")
+    parser.add_argument("--max-frames", type=cli.positive, metavar="N", help="stop after so many")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = flags().parse_args(argv)
+    meter = Meter()
+    with ExitStack() as stack:
+        sinks: list[Sink] = [stack.enter_context(window) for window in _windows(args)]
+        if args.save_masks:
+            sinks.append(MaskFolder(args.save_masks, args.overwrite))
+        if args.output:
+            sinks.append(stack.enter_context(Mp4Writer(args.output, args.overwrite)))
+        segment = stack.enter_context(Segmenter(args.model, args.device, cli.hw(args.imgsz)))
+        source = stack.enter_context(open_source(args.input))
+        cli.note(f"{args.model}: {segment.description}")
+        draw = loop.Draw(segment, overlay_of(args), meter, caption=True)
+        report = loop.run(source, draw, sinks, meter, args.max_frames)
+    print(*filter(None, (args.output, args.save_masks)), report, sep="\n")
+    return cli.OK
+
+
+def _windows(args: argparse.Namespace) -> list[Sink]:
+    """Opens a window where one is asked for, or where it can be and nobody said no."""
+    if args.show is False:
+        return []
+    try:
+        return [Window("dinoseg")]
+    except SourceError as error:
+        if args.show or not (args.output or args.save_masks):
+            raise
+        cli.note(f"{error}")
+        return []
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

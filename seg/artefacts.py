@@ -1,0 +1,53 @@
+"""Files: where the default model is, what a file's hash is, and how one is written safely."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from seg.errors import ArtefactError
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+DEFAULT_MODEL = WEIGHTS / "person-lite.onnx"
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_overwrite(path: Path, overwrite: bool) -> None:
+    """Raises ArtefactError where `path` exists and `overwrite` was not asked for."""
+    if path.exists() and not overwrite:
+        raise ArtefactError(f"{path} exists already; take another --output, or add --overwrite.")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path` that takes its name when the block ends well.
+
+    Readers see the old file or the whole new one; a block that fails leaves nothing behind. The
+    temporary name keeps the suffix, since writers choose their format by it.
+
+    Raises:
+        ArtefactError: The folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
+    except OSError as error:
+        raise ArtefactError(f"Cannot write {path}: {error.strerror}.") from error
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        # mkstemp makes files private; the user's umask decides for a finished one.
+        mask = os.umask(0)
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

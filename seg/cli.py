@@ -1,0 +1,79 @@
+"""What the commands share: flags, exit codes, one line for an error."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from seg.artefacts import DEFAULT_MODEL
+from seg.errors import SegError
+from seg.geometry import Size
+from seg.runtimes import DEVICES
+
+OK, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Returns a parser whose help is the command's own docstring, defaults shown."""
+    return argparse.ArgumentParser(description=doc, formatter_class=_Help, allow_abbrev=False)
+
+
+class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Keeps the docstring's lines and shows the defaults that are numbers or words."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if isinstance(action.default, (int, float, str)) and not isinstance(action.default, bool):
+            return super()._get_help_string(action)
+        return action.help
+
+
+def add_model_flags(flags: argparse.ArgumentParser) -> None:
+    """Adds `--model`, `--imgsz` and `--device`: which network runs, at what size, where."""
+    flags.add_argument(
+        "--model",
+        type=Path,
+        default=DEFAULT_MODEL,
+        metavar="FILE",
+        help=f".onnx or .pt (default: weights/{DEFAULT_MODEL.name})",
+    )
+    add_imgsz(flags, None, "box that frames are fitted into; default: the model's own")
+    flags.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
+
+
+def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, text: str) -> None:
+    """Adds `--imgsz W H`; read it with `hw`."""
+    flags.add_argument(
+        "--imgsz", nargs=2, type=positive, default=default, metavar=("W", "H"), help=text
+    )
+
+
+def hw(imgsz: Sequence[int] | None) -> Size | None:
+    """Turns the command line's width and height into the house's height and width."""
+    return (imgsz[1], imgsz[0]) if imgsz else None
+
+
+def positive(text: str) -> int:
+    """Reads an integer of at least 1, for argparse."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
+    return int(text)
+
+
+def note(text: str) -> None:
+    """Says something about progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
+    """Runs a command and turns its end into an exit code.
+
+    0 done, 1 one of our errors (one line, no traceback), 2 usage (argparse), 130 Ctrl-C.
+    """
+    try:
+        return main(argv)
+    except SegError as error:
+        note(f"error: {error}")
+        return FAILED
+    except KeyboardInterrupt:
+        note("interrupted")
+        return INTERRUPTED

@@ -1,0 +1,109 @@
+"""Random views of a picture and its labels, drawn together.
+
+Built on albumentations 2.0.8, and the only file that imports it.
+"""
+
+import os
+
+import cv2
+import numpy as np
+
+# albumentations asks the network for its newest version at import unless told not to.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as alb
+
+from seg.data.samples import IGNORE
+from seg.geometry import Size
+from seg.results import UInt8
+
+View = tuple[UInt8, UInt8]
+
+
+class Augment:
+    """Draws random views: scale, crop, flip, small turns, then colour, blur and noise.
+
+    What lies outside the picture gets the mean colour and the label `IGNORE`, never background.
+
+    Args:
+        crop_hw: Size of a view.
+        scale: Smallest and largest scale of the picture that comes in.
+        pad_rgb: Colour outside the picture, RGB 0..1.
+        colour: 0 leaves colours alone, 1 is the usual strength, more is stronger.
+    """
+
+    def __init__(
+        self,
+        crop_hw: Size,
+        scale: tuple[float, float],
+        pad_rgb: tuple[float, float, float],
+        colour: float = 1.0,
+    ) -> None:
+        height, width = crop_hw
+        fill = tuple(round(255 * value) for value in reversed(pad_rgb))
+        outside = {"border_mode": cv2.BORDER_CONSTANT, "fill": fill, "fill_mask": IGNORE}
+        self._geometry = alb.Compose(
+            [
+                alb.RandomScale((scale[0] - 1, scale[1] - 1), area_for_downscale="image", p=1),
+                alb.PadIfNeeded(height, width, position="random", **outside),
+                alb.RandomCrop(height, width),
+                alb.HorizontalFlip(p=0.5),
+                alb.Affine(rotate=(-8, 8), shear=(-4, 4), p=0.3, **outside),
+            ]
+        )
+        self._photometry = alb.Compose(_photometry(colour) if colour > 0 else [])
+
+    def seed(self, seed: int) -> None:
+        """Makes the views that follow depend on `seed` alone."""
+        self._geometry.set_random_seed(seed)
+        self._photometry.set_random_seed(seed + 1)
+
+    def view(self, image: UInt8, labels: UInt8) -> View:
+        """Draws scale, crop, flip and turn; colours stay.
+
+        Args:
+            image: uint8 `(H, W, 3)` BGR.
+            labels: uint8 `(H, W)`.
+
+        Returns:
+            Image and labels of size `crop_hw`.
+        """
+        out = self._geometry(image=image, mask=labels)
+        return out["image"], out["mask"]
+
+    def recolour(self, image: UInt8) -> UInt8:
+        """Draws brightness, contrast, colour, blur, noise and compression."""
+        recoloured: UInt8 = self._photometry(image=image)["image"]
+        return recoloured
+
+
+def _photometry(colour: float) -> list[alb.BasicTransform]:
+    jitter = min(0.9, 0.4 * colour)
+    return [
+        alb.ColorJitter(jitter, jitter, jitter, min(0.5, 0.06 * colour), p=0.8),
+        alb.ToGray(p=0.05),
+        alb.RandomGamma((70, 140), p=0.2),
+        alb.OneOf(
+            [
+                alb.GaussianBlur((3, 5)),
+                alb.MotionBlur((3, 7)),
+                alb.GaussNoise((0.02, 0.08)),
+                alb.ImageCompression(quality_range=(35, 90)),
+            ],
+            p=0.35,
+        ),
+    ]
+
+
+def paste(view: View, donor: View) -> View:
+    """Copies everything that is not background from one view onto another of the same size.
+
+    Simple Copy-Paste (Ghiasi et al., 2021): labels are the donor's there, edges are blended over
+    about a pixel. Pixels that the donor ignores are not copied.
+    """
+    image, labels = view
+    extra, extra_labels = donor
+    wanted = ((extra_labels > 0) & (extra_labels != IGNORE)).astype(np.uint8)
+    alpha = cv2.GaussianBlur(wanted * np.float32(1), (3, 3), 0)[..., None]
+    blended = image + (extra.astype(np.float32) - image) * alpha
+    return blended.round().astype(np.uint8), np.where(wanted > 0, extra_labels, labels)

@@ -1,0 +1,125 @@
+"""Samples and data sets: pictures, where their labels are, and what a mask's values mean."""
+
+import dataclasses
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from seg.data.reading import hw_of, read_image, read_mask, size_fault
+from seg.errors import DataError
+from seg.geometry import resize_labels
+from seg.metrics import IGNORE as IGNORE
+from seg.results import UInt8
+
+UNKNOWN: Final = 254
+SPLITS: Final = ("train", "valid", "all")
+
+
+def class_ids(num_classes: int) -> bytes:
+    """Returns the table of masks whose values are labels; 255 is ignored."""
+    return bytes(v if v < num_classes or v == IGNORE else UNKNOWN for v in range(256))
+
+
+def binary() -> bytes:
+    """Returns the table of masks that hold 0 and 255, where 255 is class 1."""
+    return bytes({0: 0, 255: 1}.get(v, UNKNOWN) for v in range(256))
+
+
+def instance_ids(label: int) -> bytes:
+    """Returns the table of masks that number the objects of one class from 1."""
+    return bytes([0, *[label] * 255])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture and where its labels are.
+
+    Attributes:
+        image: The picture.
+        mask: Its labels; None is a picture of the background class only.
+        table: 256 bytes, the label that each value of the mask stands for: `class_ids`, `binary`
+            or `instance_ids`.
+    """
+
+    image: Path
+    mask: Path | None = None
+    table: bytes = dataclasses.field(default=class_ids(1), repr=False)
+
+    @property
+    def name(self) -> str:
+        """The picture's file name without its suffix."""
+        return self.image.stem
+
+    def load(self) -> tuple[UInt8, UInt8]:
+        """Reads the picture and its labels.
+
+        The picture is turned upright as its EXIF orientation says, and the mask belongs to the
+        upright picture. A mask of another size and the same aspect is resized, nearest neighbour.
+
+        Returns:
+            uint8 `(H, W, 3)` BGR, and uint8 `(H, W)`: labels, or `IGNORE`. Both are new arrays.
+
+        Raises:
+            DataError: A file is missing or damaged, or the two do not fit together.
+        """
+        image = read_image(self.image)
+        hw = hw_of(image)
+        if self.mask is None:
+            return image, np.zeros(hw, np.uint8)
+        values = read_mask(self.mask)
+        mask_hw = hw_of(values)
+        fault = size_fault(self.mask, mask_hw, hw) or self.label_fault(values)
+        if fault:
+            raise DataError(fault)
+        labels = np.frombuffer(self.table, np.uint8)[values]
+        return image, resize_labels(labels, hw)
+
+    def label_fault(self, values: UInt8) -> str:
+        """Returns the fault of a mask with values that stand for no label; empty where none has."""
+        present = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+        unknown = [str(value) for value in present if self.table[value] == UNKNOWN]
+        if not unknown:
+            return ""
+        known = [value for value in range(256) if self.table[value] != UNKNOWN]
+        expected = "0 and 255" if len(known) == 2 else f"0 to {known[-2]}, and 255 to ignore"
+        more = ", ..." if len(unknown) > 8 else ""
+        return (
+            f"{self.mask}: unknown labels {', '.join(unknown[:8])}{more}; expected {expected}, "
+            "no object numbers and no grey edges"
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DataSet:
+    """Pictures with labels, split for training and validation.
+
+    Attributes:
+        name: The folder's name.
+        classes: Class names; the index is the label.
+        train: Samples to learn from, sorted by file name.
+        valid: Samples to measure on, sorted by file name; may be empty.
+        weight: Share of the training crops, relative to the other data sets of a run: two sets
+            with weights 3 and 1 give three quarters and a quarter, whatever their sizes.
+        description: What was recognised in the folder, for people.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: tuple[Sample, ...]
+    valid: tuple[Sample, ...]
+    weight: float = 1.0
+    description: str = ""
+
+    def split(self, name: str) -> tuple[Sample, ...]:
+        """Returns the samples of `train`, `valid` or `all`, sorted by file name.
+
+        Raises:
+            DataError: There is no such split, or it is empty.
+        """
+        if name not in SPLITS:
+            raise DataError(f"No split '{name}'; expected one of {', '.join(SPLITS)}.")
+        parts = {"train": self.train, "valid": self.valid, "all": self.train + self.valid}
+        if not parts[name]:
+            raise DataError(f"{self.name}: the split '{name}' is empty; set val=COUNT after it.")
+        return tuple(sorted(parts[name], key=lambda sample: sample.image.name))

@@ -1,0 +1,169 @@
+"""Letterbox: how a frame gets onto the network's canvas, and how scores come back.
+
+The only code that fits, pads or turns BGR into RGB, for training, evaluation and apps alike.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Self, TypeVar
+
+import cv2
+import numpy as np
+
+from seg.errors import ShapeError, SpecMismatch
+from seg.results import Float32, UInt8
+
+Size = tuple[int, int]
+Array = TypeVar("Array", UInt8, Float32)
+
+
+def round_up(hw: Size, stride: int) -> Size:
+    """Returns the smallest size that covers `hw` and whose sides `stride` divides."""
+    return -(-hw[0] // stride) * stride, -(-hw[1] // stride) * stride
+
+
+def resize(array: Array, hw: Size) -> Array:
+    """Resizes `(H, W)` or `(H, W, 3)` to `hw` with half-pixel centres.
+
+    Bilinear down to half the size, area below it: there bilinear skips pixels, and area costs more.
+    """
+    if array.shape[:2] == hw:
+        return array
+    shrinks = 2 * hw[0] < array.shape[0] or 2 * hw[1] < array.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(array, (hw[1], hw[0]), interpolation=method)  # type: ignore[return-value]
+
+
+def to_network(images: Sequence[UInt8]) -> Float32:
+    """Turns pictures of one size into a network's input.
+
+    Args:
+        images: Each uint8 `(H, W, 3)` BGR.
+
+    Returns:
+        float32 `(B, 3, H, W)` RGB, 0..1, a new array.
+    """
+    blob = cv2.dnn.blobFromImages(list(images), scalefactor=1 / 255, swapRB=True)
+    return np.asarray(blob, np.float32)
+
+
+def check_image(image: UInt8) -> None:
+    """Raises ShapeError unless `image` is a non-empty uint8 `(H, W, 3)`."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
+        got = getattr(image, "dtype", type(image).__name__), getattr(image, "shape", "")
+        raise ShapeError(f"An image is uint8 (H, W, 3) BGR; got {got[0]} {got[1]}.")
+    if image.shape[2] != 3 or image.size == 0:
+        raise ShapeError(f"An image is uint8 (H, W, 3) BGR, not empty; got {image.shape}.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Letterbox:
+    """The way from a frame to the canvas and back, for one pair of sizes.
+
+    The frame is resized with its aspect kept, put into the top left corner, and padded right and
+    bottom only, so that the way back is a slice.
+
+    Attributes:
+        frame_hw: Size of the frame.
+        image_hw: Size of the resized frame on the canvas.
+        canvas_hw: Size of the network's input; `stride` divides both sides.
+    """
+
+    frame_hw: Size
+    image_hw: Size
+    canvas_hw: Size
+
+    @classmethod
+    def fit(
+        cls, frame_hw: Size, input_hw: Size, stride: int, canvas_hw: Size | None = None
+    ) -> Self:
+        """Fits a frame into `input_hw`, larger or smaller than it.
+
+        Args:
+            frame_hw: Size of the frame, any from 1 x 1.
+            input_hw: The box to fit into, not necessarily divisible.
+            stride: What divides the canvas.
+            canvas_hw: The canvas of a static graph; None takes the smallest that covers.
+
+        Raises:
+            SpecMismatch: `input_hw` is larger than the canvas, or a size is not positive.
+        """
+        if min(*frame_hw, *input_hw, stride) < 1:
+            raise SpecMismatch(f"Sizes must be positive; got {frame_hw}, {input_hw}, {stride}.")
+        scale = min(input_hw[0] / frame_hw[0], input_hw[1] / frame_hw[1])
+        image_hw = max(1, round(frame_hw[0] * scale)), max(1, round(frame_hw[1] * scale))
+        canvas = canvas_hw or round_up(image_hw, stride)
+        if image_hw[0] > canvas[0] or image_hw[1] > canvas[1]:
+            raise SpecMismatch(
+                f"A picture of {image_hw[1]}x{image_hw[0]} does not fit on this model's canvas of "
+                f"{canvas[1]}x{canvas[0]}; leave --imgsz out to use the model's own size."
+            )
+        return cls(frame_hw, image_hw, canvas)
+
+    def pack(self, image: UInt8, pad_rgb: tuple[float, float, float]) -> Float32:
+        """Puts a frame onto the canvas.
+
+        Args:
+            image: uint8 `(H, W, 3)` BGR of size `frame_hw`.
+            pad_rgb: Colour of the padding, RGB 0..1.
+
+        Returns:
+            float32 `(1, 3, *canvas_hw)` RGB, 0..1, a new array.
+
+        Raises:
+            ShapeError: The image has another size, dtype or layout.
+        """
+        check_image(image)
+        if image.shape[:2] != self.frame_hw:
+            raise ShapeError(f"This letterbox is for {self.frame_hw}; got {image.shape[:2]}.")
+        pixels = to_network([resize(image, self.image_hw)])
+        if self.image_hw == self.canvas_hw:
+            return pixels
+        canvas = np.empty((1, 3, *self.canvas_hw), np.float32)
+        canvas[:] = np.asarray(pad_rgb, np.float32)[:, None, None]
+        canvas[:, :, : self.image_hw[0], : self.image_hw[1]] = pixels
+        return canvas
+
+    def pack_labels(self, labels: UInt8) -> UInt8:
+        """Puts a label map onto the canvas, nearest pixel, 255 (ignore) on the padding.
+
+        Args:
+            labels: uint8 `(H, W)` of size `frame_hw`.
+
+        Returns:
+            uint8 `(*canvas_hw)`, a new array.
+        """
+        canvas = np.full(self.canvas_hw, 255, np.uint8)
+        fitted = resize_labels(labels, self.image_hw)
+        canvas[: self.image_hw[0], : self.image_hw[1]] = fitted
+        return canvas
+
+    def unpack(self, scores: Float32) -> Float32:
+        """Carries a score map from the network's grid back onto the frame.
+
+        Enlarges to the canvas, cuts the padding away, resizes to the frame. Scores are
+        interpolated, never labels, so mask edges stay smooth.
+
+        Args:
+            scores: float32 `(h, w)`, covering the canvas; any range, higher is likelier.
+
+        Returns:
+            float32 `(H, W)` of size `frame_hw`, a new array.
+
+        Raises:
+            ShapeError: `scores` is not a float32 map.
+        """
+        if scores.ndim != 2 or scores.dtype != np.float32:
+            raise ShapeError(f"Scores are float32 (h, w); got {scores.dtype} {scores.shape}.")
+        on_canvas = resize(scores, self.canvas_hw)
+        cut = on_canvas[: self.image_hw[0], : self.image_hw[1]]
+        whole = resize(cut, self.frame_hw)
+        return whole.copy() if np.shares_memory(whole, scores) else whole
+
+
+def resize_labels(labels: UInt8, hw: Size) -> UInt8:
+    """Resizes a label map `(H, W)` to `hw` by the nearest pixel, half-pixel centres kept."""
+    if labels.shape == hw:
+        return labels
+    nearest = cv2.resize(labels, (hw[1], hw[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(nearest, np.uint8)

@@ -1,0 +1,44 @@
+"""What every network is: pictures RGB 0..1 in, logits out, normalisation inside."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Net(nn.Module):
+    """A network that can be trained, run and exported."""
+
+    @abstractmethod
+    def training_logits(self, images: Tensor) -> list[Tensor]:
+        """Returns the logits, then those of auxiliary heads, each `(B, C, h, w)`.
+
+        Args:
+            images: float32 `(B, 3, H, W)` RGB, 0..1; the stride divides both sides.
+        """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Segments pictures: `(B, 3, H, W)` RGB 0..1 -> logits `(B, C, h, w)`."""
+        return self.training_logits(images)[0]
+
+
+class Normalise(nn.Module):
+    """Subtracts the mean and divides by the deviation, inside every network that is exported."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(B, 3, H, W)` RGB 0..1 -> the same shape, about zero mean and unit deviation."""
+        return (images - self.mean) / self.std
+
+
+def count_parameters(part: nn.Module) -> tuple[int, int]:
+    """Returns the numbers of frozen and of trainable parameters."""
+    sizes = [(p.numel(), p.requires_grad) for p in part.parameters()]
+    return sum(n for n, grad in sizes if not grad), sum(n for n, grad in sizes if grad)

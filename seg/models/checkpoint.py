@@ -1,0 +1,64 @@
+"""Checkpoints: the spec and every weight of a network in one `.pt` that loads anywhere."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seg.artefacts import atomic
+from seg.errors import ArtefactError
+from seg.models.base import Net
+from seg.models.nets import build_net
+from seg.spec import ModelSpec
+
+FORMAT = "dinoseg checkpoint 1"
+
+
+def save_net(path: Path, net: Net, spec: ModelSpec, **extra: Any) -> None:
+    """Writes a checkpoint, atomically.
+
+    Args:
+        path: Ends in `.pt`.
+        net: All its weights are written, the frozen ones too: the file needs no other.
+        spec: What the network is.
+        extra: Tensors and plain values to keep beside them, such as an optimiser's state.
+    """
+    state = {name: tensor.detach().cpu() for name, tensor in net.state_dict().items()}
+    with atomic(path) as part:
+        torch.save({"format": FORMAT, "spec": spec.to_dict(), "state": state, **extra}, part)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint's contents without running code from it.
+
+    Raises:
+        ArtefactError: The file is missing, cut, foreign, or holds more than weights.
+    """
+    if not path.is_file():
+        raise ArtefactError(f"No checkpoint at {path}.")
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise nearly anything in there
+        raise ArtefactError(
+            f"{path} is no checkpoint, is damaged, or holds more than weights "
+            f"({type(error).__name__}); take one that train.py wrote."
+        ) from error
+    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+        raise ArtefactError(f"{path} was not written by dinoseg's train.py.")
+    return contents
+
+
+def load_net(path: Path) -> tuple[Net, ModelSpec]:
+    """Rebuilds the network of a checkpoint, in eval mode on the CPU.
+
+    Raises:
+        ArtefactError: The file is missing, cut or foreign, or its weights do not fit its spec.
+    """
+    contents = read_checkpoint(path)
+    spec = ModelSpec.from_dict(contents["spec"])
+    net = build_net(spec)
+    try:
+        net.load_state_dict(contents["state"], strict=True)
+    except RuntimeError as error:
+        raise ArtefactError(f"{path}: its weights do not fit its spec: {error}") from error
+    return net.eval(), spec

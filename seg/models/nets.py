@@ -1,0 +1,60 @@
+"""The networks that are trained and exported: pictures RGB 0..1 in, logits out."""
+
+from torch import Tensor
+
+from seg.errors import ArtefactError
+from seg.models.backbone import Backbone
+from seg.models.base import Net, Normalise
+from seg.models.heads import BNHead
+from seg.models.lite import LiteNet
+from seg.models.vit import CONFIGS, DinoVisionTransformer
+from seg.spec import ModelSpec
+
+
+class SegmentationNet(Net):
+    """Normalisation, a frozen DINOv2 backbone, and a small trainable head.
+
+    Args:
+        backbone: Frozen; its maps are concatenated.
+        num_classes: Maps of the output, the background included.
+        mean: Channel means, RGB 0..1.
+        std: Channel deviations, RGB 0..1.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        self.normalise = Normalise(mean, std)
+        self.backbone = backbone
+        self.head = BNHead(backbone.channels, num_classes)
+
+    def training_logits(self, images: Tensor) -> list[Tensor]:
+        """Returns the logits alone, `(B, C, H/14, W/14)`: there is no auxiliary head."""
+        return [self.head(self.backbone(self.normalise(images)))]
+
+
+def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
+    """Builds the network that a spec describes.
+
+    Args:
+        spec: `arch`, `classes`, `layers`, `mean` and `std` decide.
+        backbone: For DINOv2; None makes an empty one whose weights are loaded afterwards.
+
+    Raises:
+        ArtefactError: There is no such architecture.
+    """
+    num_classes = len(spec.classes)
+    if spec.arch == "lite":
+        return LiteNet(num_classes, spec.mean, spec.std)
+    if spec.arch not in CONFIGS:
+        known = ", ".join(["lite", *CONFIGS])
+        raise ArtefactError(f"No architecture '{spec.arch}'; expected one of {known}.")
+    if backbone is None:
+        vit = DinoVisionTransformer(CONFIGS[spec.arch])
+        backbone = Backbone(vit, spec.layers, name=spec.arch, source=spec.backbone)
+    return SegmentationNet(backbone, num_classes, spec.mean, spec.std)

@@ -1,0 +1,60 @@
+"""Runtime: a network ready to run, whatever the engine."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+
+from seg.closing import Closing
+from seg.errors import ShapeError
+from seg.results import Float32
+from seg.spec import ModelSpec
+
+
+class Runtime(Closing, ABC):
+    """A network ready to run: float32 pictures in, named float32 arrays out.
+
+    Attributes:
+        spec: What the network is.
+        description: What really runs, for people: engine, version, device, precision.
+    """
+
+    spec: ModelSpec
+    description: str
+
+    def run(self, images: Float32) -> Mapping[str, Float32]:
+        """Runs the network once.
+
+        Args:
+            images: float32 `(B, 3, H, W)` RGB, 0..1. `H` and `W` are the spec's canvas, or any
+                multiples of its stride where it has none.
+
+        Returns:
+            `{"logits": float32 (B, C, h, w)}`; the arrays belong to the caller.
+
+        Raises:
+            ShapeError: `images` has another shape or dtype.
+            EngineFailure: The engine failed.
+        """
+        self._check(images)
+        return self._run(np.ascontiguousarray(images))
+
+    @abstractmethod
+    def _run(self, images: Float32) -> Mapping[str, Float32]:
+        """Runs the network on checked, contiguous input."""
+
+    def _check(self, images: Float32) -> None:
+        if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] != 3:
+            raise ShapeError(
+                f"Images are float32 (B, 3, H, W) RGB; got {images.dtype} {images.shape}."
+            )
+        hw = images.shape[2:]
+        canvas, stride = self.spec.canvas_hw, self.spec.stride
+        if canvas is not None and hw != canvas:
+            raise ShapeError(f"This model takes {canvas[0]}x{canvas[1]}; got {hw[0]}x{hw[1]}.")
+        if min(hw) < 1 or hw[0] % stride or hw[1] % stride:
+            nearest = tuple(max(stride, round(side / stride) * stride) for side in hw)
+            raise ShapeError(
+                f"Input {hw[0]}x{hw[1]} is not a multiple of {stride}; "
+                f"nearest is {nearest[0]}x{nearest[1]}."
+            )

@@ -1,0 +1,28 @@
+"""FakeRuntime: a function behind the runtime interface, for tests and demonstrations."""
+
+from collections.abc import Callable, Mapping
+
+from seg.results import Float32
+from seg.runtimes.base import Runtime
+from seg.spec import ModelSpec
+
+DEFAULT = ModelSpec(
+    arch="fake", classes=("background", "person"), input_hw=(64, 64), stride=16, made_with="fake"
+)
+
+
+class FakeRuntime(Runtime):
+    """Runs a function instead of a network.
+
+    Args:
+        function: float32 `(B, 3, H, W)` -> float32 `(B, C, h, w)`.
+        spec: What the function pretends to be.
+    """
+
+    def __init__(self, function: Callable[[Float32], Float32], spec: ModelSpec = DEFAULT) -> None:
+        self.function = function
+        self.spec = spec
+        self.description = "a function, not a network"
+
+    def _run(self, images: Float32) -> Mapping[str, Float32]:
+        return {"logits": self.function(images)}

@@ -1,0 +1,79 @@
+"""ONNX Runtime: `.onnx` on the CPU or on CUDA."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnxruntime as ort
+
+from seg.errors import ArtefactError, EngineFailure, EngineMissing
+from seg.results import Float32
+from seg.runtimes.base import Runtime
+from seg.spec import METADATA_KEY, ModelSpec
+
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+class OnnxRuntime(Runtime):
+    """A session of ONNX Runtime with exactly the provider that was asked for."""
+
+    def __init__(self, session: ort.InferenceSession, spec: ModelSpec) -> None:
+        self.spec = spec
+        self._session: ort.InferenceSession | None = session
+        self._input = session.get_inputs()[0].name
+        self._outputs = [output.name for output in session.get_outputs()]
+        provider = session.get_providers()[0]
+        self.description = f"ONNX Runtime {ort.__version__}, {provider}, {spec.precision}"
+
+    def _run(self, images: Float32) -> Mapping[str, Float32]:
+        if self._session is None:
+            raise EngineFailure("This runtime was closed.")
+        try:
+            arrays = self._session.run(self._outputs, {self._input: images})
+        except Exception as error:
+            raise EngineFailure(f"ONNX Runtime failed: {error}") from error
+        return dict(zip(self._outputs, arrays, strict=True))
+
+    def close(self) -> None:
+        """Drops the session."""
+        self._session = None
+
+
+def open_file(path: Path, device: str) -> OnnxRuntime:
+    """Opens an `.onnx` that `export/to_onnx.py` wrote; raises as `open_runtime` does."""
+    session = _session(path, _providers(device))
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ArtefactError(
+            f"{path.name} carries no dinoseg spec; export it with export/to_onnx.py."
+        )
+    return OnnxRuntime(session, ModelSpec.from_json(text))
+
+
+def _providers(device: str) -> list[str]:
+    built_in = ort.get_available_providers()
+    if device == "cuda" and CUDA not in built_in:
+        raise EngineMissing(
+            "--device cuda: this ONNX Runtime was built without CUDA; "
+            "install requirements-gpu.txt, or take --device cpu."
+        )
+    return [CUDA] if device == "cuda" else [CPU] if device == "cpu" else _best(built_in)
+
+
+def _best(built_in: list[str]) -> list[str]:
+    return [CUDA, CPU] if CUDA in built_in else [CPU]
+
+
+def _session(path: Path, providers: list[str]) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:
+        raise ArtefactError(f"ONNX Runtime cannot read {path.name}: {error}") from error
+    # ONNX Runtime answers a missing CUDA with a working CPU session and a warning.
+    if providers == [CUDA] and CUDA not in session.get_providers():
+        raise EngineMissing(
+            "--device cuda: ONNX Runtime could not start CUDA here (driver, CUDA or cuDNN); "
+            "see its message above, or take --device cpu."
+        )
+    return session

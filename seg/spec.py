@@ -1,0 +1,100 @@
+"""ModelSpec: what an artefact says of itself.
+
+Training writes it, export copies it, runtimes read it: no app asks for classes or a mean.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+from seg.errors import ArtefactError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+METADATA_KEY = "dinoseg.spec"
+
+
+def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turns lists into tuples: what JSON and the command line read into what dataclasses hold."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec:
+    """What a network is, in terms that every runtime understands.
+
+    Attributes:
+        arch: `lite`, or the backbone's official name, such as `dinov2_vits14`.
+        classes: Class names; the index is the label. Index 0 is the background.
+        input_hw: Size that a picture is fitted into before it is padded, height first.
+        stride: Both sides of the network's input are multiples of it.
+        canvas_hw: The one input size of a static graph; None where any multiple of `stride` runs.
+        task: `segment`.
+        layers: Backbone blocks that the head reads, from 0; empty for `lite`.
+        backbone: Where the backbone's weights come from, with their hash; empty for `lite`.
+        mean: Channel means in RGB, 0..1; subtracted inside the network.
+        std: Channel deviations in RGB, 0..1; divided by inside the network.
+        colours: Channel order of the network's input.
+        precision: Type of the weights in the file.
+        source_sha256: Hash of the checkpoint that an exported file was made from.
+        made_with: Product and library versions.
+    """
+
+    arch: str
+    classes: tuple[str, ...]
+    input_hw: tuple[int, int]
+    stride: int
+    canvas_hw: tuple[int, int] | None = None
+    task: str = "segment"
+    layers: tuple[int, ...] = ()
+    backbone: str = ""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    colours: str = "RGB"
+    precision: str = "float32"
+    source_sha256: str = ""
+    made_with: str = ""
+
+    @property
+    def pad_rgb(self) -> tuple[float, float, float]:
+        """Colour of the padding, RGB 0..1: the mean, so it is 0 after normalisation."""
+        return self.mean
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain lists, numbers and strings, for a checkpoint or JSON."""
+        return json.loads(self.to_json())  # type: ignore[no-any-return]
+
+    def to_json(self) -> str:
+        """Returns one line of JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Builds a spec from `to_dict`'s values.
+
+        Raises:
+            ArtefactError: A field is missing, unknown or of the wrong kind.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - names)
+        if unknown:
+            raise ArtefactError(
+                f"The model's spec has fields this version does not know: {', '.join(unknown)}. "
+                "It was made by another version of dinoseg; export or train it again."
+            )
+        try:
+            return cls(**tuples(values))
+        except TypeError as error:
+            raise ArtefactError(f"The model's spec is incomplete: {error}.") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Builds a spec from `to_json`'s text; raises ArtefactError as `from_dict` does."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ArtefactError(f"The model's spec is not JSON: {error}.") from error
+        if not isinstance(values, dict):
+            raise ArtefactError("The model's spec is not a JSON object.")
+        return cls.from_dict(values)

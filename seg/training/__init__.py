@@ -1,0 +1,1 @@
+"""Training: configurations, schedules, losses, batches, and the loop that knows no network."""

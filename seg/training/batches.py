@@ -1,0 +1,100 @@
+"""Batches: random views of several data sets, the same again for the same seed and epoch."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seg.data.augment import Augment, View, paste
+from seg.data.samples import DataSet, Sample
+from seg.geometry import Letterbox, resize, resize_labels, round_up
+from seg.spec import ModelSpec
+from seg.training.config import SegmentationConfig
+
+CACHE_BYTES = 4 * 2**30
+
+
+class Batches:
+    """Draws the training views.
+
+    Views are drawn in the main process: on few cores a second process takes from the network what
+    it gives. Fitted pictures stay in memory up to 4 GiB.
+
+    Args:
+        sets: Data sets with training samples; their weights decide how often each is drawn.
+        spec: Stride and padding colour of the network.
+        config: Sizes, strengths, batch and seed.
+    """
+
+    def __init__(
+        self, sets: Sequence[DataSet], spec: ModelSpec, config: SegmentationConfig
+    ) -> None:
+        self.samples = [sample for data in sets for sample in data.train]
+        shares = np.concatenate(
+            [np.full(len(data.train), data.weight / max(1, len(data.train))) for data in sets]
+        )
+        self.shares = shares / shares.sum()
+        self.is_mixed = len({round(share, 12) for share in self.shares}) > 1
+        self.donors = [i for i, sample in enumerate(self.samples) if sample.mask is not None]
+        self.config = config
+        crop = config.crop_hw or config.input_hw
+        self.letterbox = Letterbox(crop, crop, round_up(crop, spec.stride))
+        self.pad_rgb = spec.pad_rgb
+        self.augment = Augment(crop, config.scale, spec.pad_rgb, config.colour)
+        self._cache: dict[int, View] = {}
+        self._cached_bytes = 0
+
+    def __len__(self) -> int:
+        """Returns the number of steps in an epoch."""
+        return -(-(self.config.samples or len(self.samples)) // self.config.batch)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields an epoch's batches; they depend on the seed and on `number` alone.
+
+        Yields:
+            float32 `(B, 3, H, W)` RGB 0..1, and int64 `(B, H, W)` with `IGNORE` outside.
+        """
+        rng = np.random.default_rng([self.config.seed, number])
+        self.augment.seed(int(rng.integers(2**31)))
+        order = self._order(rng)
+        for start in range(0, len(order), self.config.batch):
+            views = [self._view(i, rng) for i in order[start : start + self.config.batch]]
+            yield self._stack(views)
+
+    def _order(self, rng: np.random.Generator) -> list[int]:
+        count = self.config.samples or len(self.samples)
+        if self.is_mixed or count != len(self.samples):
+            return [int(i) for i in rng.choice(len(self.samples), count, p=self.shares)]
+        return [int(i) for i in rng.permutation(count)]
+
+    def _view(self, index: int, rng: np.random.Generator) -> View:
+        view = self.augment.view(*self._fitted(index))
+        if self.donors and rng.random() < self.config.paste:
+            donor = self._fitted(self.donors[int(rng.integers(len(self.donors)))])
+            image, labels = self.augment.view(*donor)
+            view = paste(view, (self.augment.recolour(image), labels))
+        return self.augment.recolour(view[0]), view[1]
+
+    def _fitted(self, index: int) -> View:
+        if index in self._cache:
+            return self._cache[index]
+        image, labels = _load_fitted(self.samples[index], self.config.input_hw)
+        if self._cached_bytes + image.nbytes + labels.nbytes <= CACHE_BYTES:
+            self._cache[index] = image, labels
+            self._cached_bytes += image.nbytes + labels.nbytes
+        return image, labels
+
+    def _stack(self, views: list[View]) -> tuple[Tensor, Tensor]:
+        pixels = [self.letterbox.pack(image, self.pad_rgb) for image, _ in views]
+        labels = [self.letterbox.pack_labels(label) for _, label in views]
+        return (
+            torch.from_numpy(np.concatenate(pixels)),
+            torch.from_numpy(np.stack(labels)).long(),
+        )
+
+
+def _load_fitted(sample: Sample, input_hw: tuple[int, int]) -> View:
+    image, labels = sample.load()
+    box = Letterbox.fit((image.shape[0], image.shape[1]), input_hw, 1)
+    return resize(image, box.image_hw), resize_labels(labels, box.image_hw)

@@ -1,0 +1,118 @@
+"""SegmentationConfig: every choice of a training; a field is a flag and a key of the checkpoint."""
+
+import dataclasses
+from typing import Any
+
+from seg.errors import SpecMismatch
+from seg.geometry import Size
+from seg.training.schedule import SCHEDULERS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentationConfig:
+    """How a segmentation network is trained. The defaults are those of the frozen DINOv2.
+
+    Attributes:
+        arch: `dinov2_vits14` or another official name, or `lite`.
+        backbone: A weights file, `random`, or None: look for the official file, else download it.
+        data: Data sets, as `seg.data.open_dataset` reads them; the first one's validation split
+            decides which epoch is best.
+        classes: Class names, the background first.
+        input_hw: Box that pictures are fitted into before views are drawn.
+        crop_hw: Size of a training view; None takes `input_hw`.
+        scale: Smallest and largest scale of a view, relative to the fitted picture.
+        colour: Strength of the colour augmentation; 0 turns it off.
+        paste: Share of views that get the people of another view pasted on.
+        epochs: Number of epochs.
+        samples: Views in an epoch; None takes one of each training picture.
+        batch: Views in a step.
+        lr: Learning rate of AdamW after the warm-up.
+        weight_decay: Weight decay of AdamW.
+        scheduler: `none`, `step`, `cosine` or `poly`.
+        scheduler_epochs: Epochs at which `step` divides the rate by ten.
+        warmup: Steps of linear warm-up.
+        dice: Weight of the Dice loss beside cross-entropy.
+        ema: Decay of the averaged weights that are evaluated and kept; 0 keeps the plain ones.
+        clip: Largest norm of the gradient.
+        precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the device has it in
+            hardware.
+        seed: Seed of weights, views and order.
+    """
+
+    arch: str = "dinov2_vits14"
+    backbone: str | None = None
+    data: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ("background", "person")
+    input_hw: Size = (640, 640)
+    crop_hw: Size | None = None
+    scale: tuple[float, float] = (0.75, 1.5)
+    colour: float = 0.5
+    paste: float = 0.0
+    epochs: int = 65
+    samples: int | None = None
+    batch: int = 20
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    scheduler: str = "none"
+    scheduler_epochs: tuple[int, ...] = (50,)
+    warmup: int = 10
+    dice: float = 0.0
+    ema: float = 0.0
+    clip: float = 5.0
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"--{name.replace('_', '-')} is {getattr(self, name)}; expected {expected}"
+            for name, expected, is_right in self._rules()
+            if not is_right
+        ]
+        if wrong:
+            raise SpecMismatch(f"{'; '.join(wrong)}.")
+
+    def _rules(self) -> list[tuple[str, str, bool]]:
+        (low, high), count = self.scale, len(self.classes)
+        return [
+            ("lr", "a positive number", self.lr > 0),
+            ("weight_decay", "0 or more", self.weight_decay >= 0),
+            ("warmup", "0 or more steps", self.warmup >= 0),
+            ("dice", "0 or more", self.dice >= 0),
+            ("clip", "a positive number", self.clip > 0),
+            ("colour", "0 or more", self.colour >= 0),
+            ("paste", "a share from 0 to 1", 0 <= self.paste <= 1),
+            ("ema", "0 or a decay below 1", 0 <= self.ema < 1),
+            ("scale", "two positive numbers, the lower first", 0 < low <= high),
+            ("scheduler", " ".join(SCHEDULERS), self.scheduler in SCHEDULERS),
+            ("classes", "2 to 254 different names", 2 <= len({*self.classes}) == count <= 254),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values, lists for tuples, for a checkpoint."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+
+LITE = SegmentationConfig(
+    arch="lite",
+    crop_hw=(288, 288),
+    scale=(0.35, 1.5),
+    colour=1.0,
+    paste=0.4,
+    epochs=40,
+    samples=3840,
+    batch=16,
+    lr=2.5e-3,
+    weight_decay=0.02,
+    scheduler="cosine",
+    warmup=200,
+    dice=1.0,
+    ema=0.998,
+)
+
+
+def defaults(arch: str) -> SegmentationConfig:
+    """Returns the choices that suit an architecture."""
+    return LITE if arch == "lite" else SegmentationConfig(arch=arch)

@@ -1,0 +1,100 @@
+"""Run: the folder of a training, what is kept in it, and how it goes on after a stop.
+
+last.pt        after each epoch: weights and all that `--resume` needs
+best_iou.pt    the epoch with the best IoU of the validation pictures
+best_loss.pt   the epoch with the lowest validation loss
+log.csv        a row for each epoch
+curves.png     the same as a picture
+overlays.png   validation pictures with the masks of the last epoch
+"""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seg.artefacts import atomic
+from seg.errors import ArtefactError
+from seg.models.base import Net
+from seg.models.checkpoint import read_checkpoint, save_net
+from seg.spec import ModelSpec
+from seg.training.config import SegmentationConfig
+
+Row = dict[str, float]
+
+
+@dataclasses.dataclass(slots=True)
+class Run:
+    """A training's folder.
+
+    Attributes:
+        folder: Where everything goes.
+        history: A row for each epoch so far.
+    """
+
+    folder: Path
+    history: list[Row] = dataclasses.field(default_factory=list)
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that training goes on from."""
+        return self.folder / "last.pt"
+
+    def start(self, overwrite: bool) -> None:
+        """Makes the folder.
+
+        Raises:
+            ArtefactError: It holds a training already and `overwrite` is off.
+        """
+        if self.last.exists() and not overwrite:
+            raise ArtefactError(
+                f"{self.folder} holds a training already; go on with --resume, take another "
+                "--output, or add --overwrite."
+            )
+        for name in ("last.pt", "best_iou.pt", "best_loss.pt", "log.csv"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def resume(self, config: SegmentationConfig) -> dict[str, Any]:
+        """Reads the last epoch's checkpoint.
+
+        Raises:
+            ArtefactError: There is none, or it was trained with other choices.
+        """
+        contents = read_checkpoint(self.last)
+        if "training" not in contents:
+            raise ArtefactError(f"{self.last} is a finished model, not a training to go on with.")
+        then, now = json.loads(contents["training"]["config"]), config.to_dict()
+        others = sorted(key for key in now if then.get(key) != now[key])
+        if others:
+            said = ", ".join(f"{key} was {then.get(key)}, is {now[key]}" for key in others)
+            raise ArtefactError(f"--resume needs the same choices as before: {said}.")
+        self.history = list(contents["training"]["history"])
+        return contents
+
+    def keep(self, net: Net, spec: ModelSpec, row: Row, training: dict[str, Any]) -> None:
+        """Writes an epoch: its row, its checkpoint, and the best ones where it is best.
+
+        `last.pt` comes at the end: a stop before it repeats the epoch and writes the same again.
+        """
+        is_best_iou = all(row["iou"] > other["iou"] for other in self.history)
+        is_best_loss = all(row["val_loss"] < other["val_loss"] for other in self.history)
+        self.history.append(row)
+        if is_best_iou:
+            save_net(self.folder / "best_iou.pt", net, spec, row=row)
+        if is_best_loss:
+            save_net(self.folder / "best_loss.pt", net, spec, row=row)
+        write_csv(self.folder / "log.csv", self.history)
+        save_net(self.last, net, spec, training={**training, "history": self.history})
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Writes rows with the same keys, atomically."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: round(v, 6) for k, v in row.items()} for row in rows)
+    with atomic(path) as part:
+        part.write_text(text.getvalue())

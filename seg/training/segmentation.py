@@ -1,0 +1,218 @@
+"""Trains a segmentation network: the one loop for the frozen DINOv2 and for `lite`."""
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+import seg
+from seg.data.samples import DataSet
+from seg.errors import DataError, SegError
+from seg.models.base import Net, count_parameters
+from seg.models.nets import build_net
+from seg.models.official import load_backbone
+from seg.runtimes.pytorch import TorchRuntime
+from seg.segmenter import Segmenter
+from seg.spec import ModelSpec
+from seg.training.batches import Batches
+from seg.training.config import SegmentationConfig
+from seg.training.losses import segmentation_loss
+from seg.training.run import Row, Run
+from seg.training.schedule import learning_rate
+from seg.training.validation import draw, validate
+
+
+def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
+    """Builds the network to train and its spec; the backbone's weights are looked up or loaded.
+
+    Raises:
+        ArtefactError: The backbone's weights cannot be had.
+    """
+    torch.manual_seed(config.seed)
+    spec = ModelSpec(
+        arch=config.arch,
+        classes=config.classes,
+        input_hw=config.input_hw,
+        stride=32,
+        made_with=f"dinoseg {seg.__version__}, torch {torch.__version__}",
+    )
+    if config.arch == "lite":
+        return build_net(spec), spec
+    backbone = load_backbone(config.arch, config.backbone)
+    spec = dataclasses.replace(
+        spec, stride=backbone.patch_size, layers=backbone.layers, backbone=backbone.source
+    )
+    return build_net(spec, backbone), spec
+
+
+def summary(net: Net, spec: ModelSpec) -> str:
+    """Returns the network's parts and its numbers of frozen and trainable parameters."""
+    lines = [f"{spec.arch}, {', '.join(spec.classes)}"]
+    for name, part in net.named_children():
+        frozen, trainable = count_parameters(part)
+        if frozen + trainable:
+            lines.append(f"  {name:12} {frozen:>12,} frozen {trainable:>12,} trainable")
+    frozen, trainable = count_parameters(net)
+    lines.append(f"  {'in all':12} {frozen:>12,} frozen {trainable:>12,} trainable")
+    if spec.backbone:
+        lines.append(f"  backbone: {spec.backbone}")
+    return "\n".join(lines)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Tells whether the device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+class Trainer:
+    """Everything that changes while a network is trained.
+
+    Args:
+        config: The choices.
+        sets: Data sets; the first one with validation pictures decides which epoch is best.
+        run: Where everything is kept.
+        device: Where to train.
+    """
+
+    def __init__(
+        self,
+        config: SegmentationConfig,
+        sets: Sequence[DataSet],
+        run: Run,
+        device: torch.device,
+    ) -> None:
+        self.config, self.device = config, device
+        self.valid = next((data.valid for data in sets if data.valid), ())
+        if not self.valid or not any(data.train for data in sets):
+            raise DataError("Training needs pictures to learn from and pictures to validate on.")
+        self.net, self.spec = make_net(config)
+        self.net = self.net.to(device)
+        self.batches = Batches(sets, self.spec, config)
+        self.run = run
+        self.optimiser = torch.optim.AdamW(
+            (p for p in self.net.parameters() if p.requires_grad),
+            config.lr,
+            weight_decay=config.weight_decay,
+        )
+        average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+        self.ema = (
+            AveragedModel(self.net, multi_avg_fn=average, use_buffers=True) if config.ema else None
+        )
+        best = "bfloat16" if has_bfloat16(device) else "float32"
+        self.precision = best if config.precision == "auto" else config.precision
+
+    @property
+    def judged(self) -> Net:
+        """The network that is evaluated and kept: the averaged one where there is one."""
+        return cast(Net, self.ema.module) if self.ema else self.net
+
+    def train(self) -> list[Row]:
+        """Trains from the epoch that the run has reached to the last; returns the log's rows."""
+        for epoch in range(len(self.run.history), self.config.epochs):
+            started = time.monotonic()
+            rate, loss = self._epoch(epoch)
+            segmenter = Segmenter(TorchRuntime(self.judged, self.spec, self.device))
+            scores, val_loss = validate(segmenter, self.valid)
+            row = {
+                "epoch": epoch + 1,
+                "lr": rate,
+                "train_loss": loss,
+                "val_loss": val_loss,
+                "iou": scores.foreground_iou,
+                "miou": scores.miou,
+                "pixel_accuracy": scores.pixel_accuracy,
+                "seconds": time.monotonic() - started,
+            }
+            self.run.keep(self.judged, self.spec, row, self._state())
+            draw(self.run, segmenter, self.valid)
+            tqdm.write(
+                f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.4f}  val loss {val_loss:.4f}"
+                f"  IoU {row['iou']:.4f}  mIoU {row['miou']:.4f}  {row['seconds']:.0f} s",
+                file=sys.stderr,
+            )
+        return self.run.history
+
+    def resume(self) -> None:
+        """Takes up where the run's last epoch ended; the rest is as if there had been no stop."""
+        contents = self.run.resume(self.config)
+        training = contents["training"]
+        self.judged.load_state_dict(contents["state"])
+        self.net.load_state_dict(training["net"], strict=False)
+        self.optimiser.load_state_dict(training["optimiser"])
+        if self.ema:
+            self.ema.n_averaged.fill_(training["averaged"])
+
+    def _state(self) -> dict[str, Any]:
+        # The frozen backbone is in the checkpoint once already.
+        changing = {
+            name: tensor.detach().cpu().clone()
+            for name, tensor in self.net.state_dict().items()
+            if not name.startswith("backbone.")
+        }
+        return {
+            "net": changing,
+            "optimiser": self.optimiser.state_dict(),
+            "averaged": int(self.ema.n_averaged) if self.ema else 0,
+            "config": json.dumps(self.config.to_dict()),
+        }
+
+    def _epoch(self, epoch: int) -> tuple[float, float]:
+        """Trains one epoch; returns the last learning rate and the mean loss."""
+        self.net.train()
+        total, rate, steps = 0.0, 0.0, len(self.batches)
+        views = self.batches.epoch(epoch)
+        bar = tqdm(views, f"epoch {epoch + 1}", steps, leave=False, disable=None)
+        for index, (images, labels) in enumerate(bar):
+            rate = self._set_rate(epoch * steps + index, steps)
+            loss = self._step(images.to(self.device), labels.to(self.device))
+            if not torch.isfinite(torch.tensor(loss)):
+                raise SegError(
+                    f"The loss is {loss} in epoch {epoch + 1}; lower --lr, or train in "
+                    "--precision float32. The run's folder holds the epochs before."
+                )
+            total += loss
+            bar.set_postfix(loss=f"{total / (index + 1):.4f}", lr=f"{rate:.1e}")
+        return rate, total / steps
+
+    def _set_rate(self, step: int, steps: int) -> float:
+        rate = learning_rate(
+            step,
+            base=self.config.lr,
+            steps=self.config.epochs * steps,
+            scheduler=self.config.scheduler,
+            warmup=self.config.warmup,
+            milestones=[epoch * steps for epoch in self.config.scheduler_epochs],
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _step(self, images: Tensor, labels: Tensor) -> float:
+        with self._autocast():
+            outputs = self.net.training_logits(images.to(memory_format=torch.channels_last))
+        loss = segmentation_loss(outputs, labels, self.config.dice)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._trainable(), self.config.clip)
+        self.optimiser.step()
+        if self.ema:
+            self.ema.update_parameters(self.net)
+        return float(loss.detach())
+
+    def _trainable(self) -> Iterator[nn.Parameter]:
+        return (p for group in self.optimiser.param_groups for p in group["params"])
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "bfloat16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()

@@ -1,0 +1,78 @@
+"""What a training shows of itself: scores, curves, and overlays on validation pictures."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from seg.artefacts import atomic
+from seg.data.samples import Sample
+from seg.evaluation import Evaluation, evaluate
+from seg.geometry import Letterbox, resize
+from seg.overlay import Overlay
+from seg.results import Float32, Mask, UInt8
+from seg.segmenter import Segmenter
+from seg.training.losses import segmentation_loss
+from seg.training.run import Row, Run
+
+TILE = 320
+TILES = 8
+
+
+def validate(segmenter: Segmenter, samples: Sequence[Sample]) -> tuple[Evaluation, float]:
+    """Measures a network on validation pictures.
+
+    Returns:
+        The evaluation, at the pictures' own size, and the mean cross-entropy on the canvas.
+    """
+    losses: list[float] = []
+
+    def observe(logits: Float32, labels: UInt8, letterbox: Letterbox) -> None:
+        packed = torch.from_numpy(letterbox.pack_labels(labels)).long()
+        losses.append(float(segmentation_loss([torch.from_numpy(logits)[None]], packed[None])))
+
+    return evaluate(segmenter, samples, observe), float(np.mean(losses))
+
+
+def draw(run: Run, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
+    """Writes the run's pictures: `curves.png` and `overlays.png`."""
+    with atomic(run.folder / "curves.png") as part:
+        curves(run.history).savefig(part, dpi=100)
+    with atomic(run.folder / "overlays.png") as part:
+        cv2.imwrite(str(part), contact_sheet(segmenter, samples))
+
+
+def curves(history: Sequence[Row]) -> Figure:
+    """Draws losses and IoU over the epochs."""
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in history]
+    for key, label in (("train_loss", "training"), ("val_loss", "validation")):
+        left.plot(epochs, [row[key] for row in history], label=label, marker=".")
+    for key, label in (("iou", "IoU of the foreground"), ("miou", "mIoU")):
+        right.plot(epochs, [row[key] for row in history], label=label, marker=".")
+    left.set(xlabel="epoch", ylabel="loss")
+    right.set(xlabel="epoch", ylabel="validation IoU", ylim=(0, 1))
+    left.legend()
+    right.legend()
+    return figure
+
+
+def contact_sheet(segmenter: Segmenter, samples: Sequence[Sample]) -> UInt8:
+    """Draws some validation pictures: the network's masks above, the labels below."""
+    rows: list[list[UInt8]] = [[], []]
+    for sample in samples[:: max(1, len(samples) // TILES)][:TILES]:
+        image, labels = sample.load()
+        known = np.where(labels == 255, 0, labels)
+        for row, mask in zip(rows, (segmenter(image), Mask(known, segmenter.classes)), strict=True):
+            row.append(_tile(Overlay().draw(image, mask)))
+    return np.vstack([np.hstack(row) for row in rows])
+
+
+def _tile(picture: UInt8) -> UInt8:
+    box = Letterbox.fit((picture.shape[0], picture.shape[1]), (TILE, TILE), 1)
+    tile = np.full((TILE, TILE, 3), 255, np.uint8)
+    tile[: box.image_hw[0], : box.image_hw[1]] = resize(picture, box.image_hw)
+    return tile

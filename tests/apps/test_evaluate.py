@@ -1,0 +1,196 @@
+"""apps/evaluate.py on a model of one convolution: red is a person."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from seg import cli
+from seg.spec import METADATA_KEY, ModelSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def app() -> ModuleType:
+    found = importlib.util.spec_from_file_location("apps_evaluate", ROOT / "apps/evaluate.py")
+    assert found and found.loader
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def write_model(path: Path, classes: tuple[str, ...] = ("background", "person")) -> Path:
+    """Logits: 0 for the background, red - 0.75 for class 1, -1 for the others."""
+    weights = np.zeros((len(classes), 3, 1, 1), np.float32)
+    weights[1, 0] = 1
+    bias = np.array([0, -0.75, *[-1] * (len(classes) - 2)], np.float32)
+    shape = (1, 3, "h", "w")
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["images", "weights", "bias"], ["logits"])],
+        "red",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, (1, len(classes), "h", "w"))],
+        [
+            onnx.numpy_helper.from_array(weights, "weights"),
+            onnx.numpy_helper.from_array(bias, "bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    spec = ModelSpec(arch="lite", classes=classes, input_hw=(48, 64), stride=16)
+    helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three photos 64 x 48: rows 0 to 11 are red, rows 0 to 15 are labelled person."""
+    model = write_model(tmp_path / "red.onnx")
+    assert model.exists()
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:12] = (0, 0, 255)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:16] = 255
+    for name in ("images", "masks", "rooms"):
+        (tmp_path / name).mkdir()
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"images/{i}.png"), image)
+        cv2.imwrite(str(tmp_path / f"masks/{i}.png"), mask)
+    cv2.imwrite(str(tmp_path / "rooms/red.png"), image)
+    cv2.imwrite(str(tmp_path / "rooms/black.png"), image * 0)
+    return tmp_path
+
+
+def run(app: ModuleType, folder: Path, *words: str) -> int:
+    return cli.run(app.main, ["--model", str(folder / "red.onnx"), "--device", "cpu", *words])
+
+
+def test_the_table_shows_scores_model_and_canvas(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(app, folder, "--data", f"{folder},val=2") == 0
+    shown = capsys.readouterr()
+    lines = {line.split("  ")[0]: " ".join(line.split()) for line in shown.out.splitlines()}
+    assert lines["data"].endswith("valid: 2 pictures")
+    assert "red.onnx: lite, ONNX Runtime" in lines["model"] and "CPU" in lines["model"]
+    assert lines["fitted into"] == "fitted into 64x48, canvas multiples of 16"
+    assert lines["mIoU"] == "mIoU 0.8194"  # (32 / 36 + 12 / 16) / 2
+    assert lines["foreground IoU"].startswith("foreground IoU 0.7500 (95 %")
+    assert lines["pixel accuracy"] == "pixel accuracy 0.9167"
+    assert lines["background"] == "background 0.8889 0.8889 1.0000"
+    assert lines["person"] == "person 0.7500 1.0000 0.7500"
+    assert "false area" not in lines
+    assert "images/ masks/ with masks of 0 and 255" in shown.err
+
+
+def test_json_on_stdout_is_nothing_but_json(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(app, folder, "--data", str(folder), "--split", "all", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["num_images"] == 3 and report["iou"]["person"] == 0.75
+    assert (report["imgsz"], report["canvas"], report["stride"]) == ([64, 48], None, 16)
+    assert len(report["sha256"]) == 64
+
+
+def test_json_files_are_not_replaced_unasked(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = folder / "scores.json"
+    words = ["--data", str(folder), "--json", str(target)]
+    assert run(app, folder, *words) == 0
+    assert "mIoU" in capsys.readouterr().out
+    assert json.loads(target.read_text())["split"] == "valid"
+    target.write_text("mine")
+    assert run(app, folder, *words) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert target.read_text() == "mine"
+    assert run(app, folder, *words, "--overwrite") == 0
+    assert json.loads(target.read_text())["num_images"] == 1
+    assert not list(folder.glob(".part-*"))
+
+
+def test_negatives_report_their_false_area_alone(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(app, folder, "--data", f"{folder / 'rooms'},negatives", "--split", "all") == 0
+    out = capsys.readouterr().out
+    assert "false area      0.1250, the mean of 2 pictures" in out
+    assert "worst         red.png 0.2500, black.png 0.0000" in out
+    assert "IoU" not in out
+
+
+def test_imgsz_is_width_then_height(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(app, folder, "--data", str(folder), "--imgsz", "128", "96", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["imgsz"] == [128, 96]
+    assert report["iou"]["person"] == pytest.approx(0.75, abs=0.04)
+
+
+def test_faults_are_listed_without_a_traceback(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "masks/0.png").unlink()
+    (folder / "images/1.png").write_text("no picture")
+    assert run(app, folder, "--data", str(folder), "--split", "all") == 1
+    shown = capsys.readouterr()
+    assert "The data has 2 faults:" in shown.err and "Traceback" not in shown.err
+    assert "0.png: no such mask" in shown.err and "1.png: not a picture" in shown.err
+    assert shown.out == ""
+
+
+def test_classes_of_model_and_data_must_agree(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_model(folder / "red.onnx", ("background", "leaf", "spot"))
+    assert run(app, folder, "--data", str(folder)) == 1
+    assert "only 0 and 255, two classes; 3 were asked for" in capsys.readouterr().err
+    (folder / "images").rename(folder / "PNGImages")
+    (folder / "masks").rename(folder / "PedMasks")
+    assert run(app, folder, "--data", str(folder)) == 1
+    assert "Penn-Fudan labels 'person'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([], 2, "--data"),
+        (["--data", "nowhere"], 1, "nowhere does not exist"),
+        (["--data", ".", "--split", "test"], 2, "invalid choice"),
+        (["--data", ".", "--imgsz", "64"], 2, "--imgsz"),
+    ],
+)
+def test_wrong_words_are_usage_or_one_line(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str],
+    words: list[str], code: int, message: str,
+) -> None:  # fmt: skip
+    try:
+        got = run(app, folder, *words)
+    except SystemExit as stop:
+        got = int(stop.code or 0)
+    assert got == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_model_is_one_line(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "red.onnx").unlink()
+    assert run(app, folder, "--data", str(folder)) == 1
+    assert "No model at" in capsys.readouterr().err
+
+
+def test_help_shows_commands(app: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        app.main(["--help"])
+    assert stop.value.code == 0
+    assert "python apps/evaluate.py --data" in capsys.readouterr().out

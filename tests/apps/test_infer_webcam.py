@@ -1,0 +1,89 @@
+import cv2
+import numpy as np
+import pytest
+
+from seg import cli
+from seg.errors import SourceError
+from seg.video.sources import VideoFile
+
+
+class FakeCamera:
+    """Gives red squares for ever."""
+
+    def __init__(self, device, *parameters):
+        assert device == 1
+
+    def isOpened(self):
+        return True
+
+    def read(self):
+        image = np.full((64, 96, 3), 120, np.uint8)
+        image[16:32, 8:24] = (20, 20, 240)
+        return True, image
+
+    def release(self):
+        pass
+
+
+@pytest.fixture
+def app(load_app):
+    return load_app("infer_webcam")
+
+
+@pytest.fixture
+def infer(app, tiny, here):
+    return lambda *words: cli.run(app.main, [*map(str, words), "--model", str(tiny)])
+
+
+@pytest.fixture
+def no_window(app, monkeypatch):
+    def refuse(title):
+        raise SourceError("Cannot show a window: DISPLAY is not set.")
+
+    monkeypatch.setattr(app, "Window", refuse)
+
+
+def record(infer, monkeypatch, *words):
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "VideoCapture", FakeCamera)
+        return infer("--input", 1, "--max-frames", 5, *words)
+
+
+def test_a_camera_is_recorded_where_there_is_no_display(
+    infer, here, monkeypatch, no_window, capsys
+):
+    assert record(infer, monkeypatch, "--output", "out.mp4", "--save-masks", "masks") == 0
+    out, err = capsys.readouterr()
+    assert "DISPLAY is not set" in err
+    assert out.splitlines()[:2] == ["out.mp4", "masks"] and "5 frames in" in out
+    with VideoFile(here / "out.mp4") as recording:
+        assert len(list(recording)) == 5
+    masks = sorted((here / "masks").iterdir())
+    assert len(masks) == 5
+    assert cv2.imread(str(masks[0]), cv2.IMREAD_UNCHANGED)[17:31, 9:23].all()
+
+
+def test_without_window_and_output_there_is_nothing_to_do(infer, no_window, capsys):
+    assert infer("--input", 1) == 1
+    assert capsys.readouterr().err == "error: Cannot show a window: DISPLAY is not set.\n"
+
+
+def test_a_window_that_was_asked_for_is_an_error_even_with_an_output(infer, here, no_window):
+    assert infer("--input", 1, "--show", "--output", "out.mp4") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_no_show_alone_measures(infer, monkeypatch, capsys):
+    assert record(infer, monkeypatch, "--no-show") == 0
+    assert "model alone" in capsys.readouterr().out
+
+
+def test_a_file_plays_too(infer, clip, here, capsys):
+    assert infer("--input", clip, "--no-show", "--output", "out.mp4") == 0
+    assert "10 frames in" in capsys.readouterr().out
+
+
+def test_a_camera_that_is_not_there_leaves_no_file(infer, here, capsys):
+    assert infer("--input", 98, "--no-show", "--output", "out.mp4") == 1
+    assert "error: Camera 98 cannot be opened" in capsys.readouterr().err
+    assert list(here.iterdir()) == []

@@ -1,0 +1,44 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder with the real material, beside the checkout or named by DINOSEG_DATA."""
+    root = Path(os.environ.get("DINOSEG_DATA", ROOT.parent / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip(f"the real material is not at {root}; set DINOSEG_DATA to its folder")
+    return root
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder with values that the original DINOv2 code computed."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set: 14 pictures of grey noise with one bright disc, whose mask is drawn with it."""
+    folder = tmp_path_factory.mktemp("discs")
+    rng = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (folder / part).mkdir()
+    for index in range(14):
+        height, width = (int(n) for n in rng.integers(60, 100, 2))
+        image = rng.integers(0, 110, (height, width, 3), dtype=np.uint8)
+        mask = np.zeros((height, width), np.uint8)
+        centre = int(rng.integers(20, width - 20)), int(rng.integers(20, height - 20))
+        cv2.circle(image, centre, 17, (40, 90, 250), -1)
+        cv2.circle(mask, centre, 17, 1, -1)
+        cv2.imwrite(str(folder / "images" / f"{index:02}.png"), image)
+        cv2.imwrite(str(folder / "masks" / f"{index:02}.png"), mask)
+    return folder

@@ -1,0 +1,131 @@
+"""The download, from a small server with a small zip of the official layout."""
+
+import functools
+import http.server
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seg.data import open_dataset, penn_fudan
+from seg.errors import ArtefactError
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """A folder and the address that serves it."""
+    monkeypatch.setenv("no_proxy", "*")
+    folder = tmp_path / "site"
+    folder.mkdir()
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}/data.zip"
+        server.shutdown()
+        thread.join()
+
+
+def zip_to(folder: Path, **members: str) -> None:
+    with zipfile.ZipFile(folder / "data.zip", "w") as file:
+        for name, text in members.items():
+            file.writestr(name, text)
+
+
+OFFICIAL = {
+    "PennFudanPed/readme.txt": "terms",
+    "PennFudanPed/PNGImages/FudanPed00001.png": "picture",
+    "PennFudanPed/PedMasks/FudanPed00001_mask.png": "mask",
+}
+
+
+def test_it_is_downloaded_once_and_its_terms_are_shown(
+    site: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = site
+    zip_to(folder, **OFFICIAL)
+    cache = tmp_path / "deep" / "cache"
+    place = penn_fudan.download(cache, url, size=None)
+    shown = capsys.readouterr().err
+    assert "not to be reposted" in shown and "ACCV 2007" in shown
+    assert [path.name for path in cache.iterdir()] == ["PennFudanPed"] == [place.name]
+    assert (place / "PNGImages/FudanPed00001.png").read_text() == "picture"
+    assert open_dataset(str(place)).train[0].mask == place / "PedMasks/FudanPed00001_mask.png"
+    (folder / "data.zip").unlink()
+    assert penn_fudan.download(cache, url, size=None) == place
+    assert capsys.readouterr().err == ""
+
+
+def test_the_cache_is_in_the_home_unless_said_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DINOSEG_CACHE", str(tmp_path))
+    (tmp_path / "PennFudanPed/PNGImages").mkdir(parents=True)
+    (tmp_path / "PennFudanPed/PedMasks").mkdir()
+    assert penn_fudan.download() == tmp_path / "PennFudanPed"
+    monkeypatch.delenv("DINOSEG_CACHE")
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/someone"))
+    assert penn_fudan.cache_folder() == Path("/home/someone/.cache/dinoseg")
+
+
+def test_without_a_network_the_error_says_what_to_do(
+    site: tuple[Path, str], tmp_path: Path
+) -> None:
+    with pytest.raises(ArtefactError) as caught:
+        penn_fudan.download(tmp_path / "cache", site[1], size=None)
+    message = str(caught.value)
+    assert site[1] in message and "--data FOLDER" in message and "PNGImages" in message
+    assert "\n" not in message
+    assert not (tmp_path / "cache/PennFudanPed").exists()
+
+
+def test_a_zip_that_was_saved_by_hand_is_taken(tmp_path: Path) -> None:
+    zip_to(tmp_path, **OFFICIAL)
+    (tmp_path / "data.zip").rename(tmp_path / "PennFudanPed.zip")
+    assert penn_fudan.download(tmp_path, "http://nowhere.invalid") == tmp_path / "PennFudanPed"
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({**OFFICIAL, "../outside.txt": "x"}, "a path that leaves its folder: ../outside.txt"),
+        ({**OFFICIAL, "/outside.txt": "x"}, "a path that leaves its folder: /outside.txt"),
+        ({"PennFudanPed/PNGImages/a.png": "x"}, "holds no PennFudanPed/PNGImages and"),
+        ({}, "holds no PennFudanPed/PNGImages and"),
+    ],
+)
+def test_a_foreign_zip_leaves_nothing_unpacked(
+    tmp_path: Path, members: dict[str, str], message: str
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    zip_to(cache, **members)
+    (cache / "data.zip").rename(cache / "PennFudanPed.zip")
+    with pytest.raises(ArtefactError, match=message):
+        penn_fudan.download(cache, "http://nowhere.invalid")
+    assert [path.name for path in cache.iterdir()] == ["PennFudanPed.zip"]
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
+def test_a_damaged_zip_is_named(tmp_path: Path, share: float) -> None:
+    zip_to(tmp_path, **OFFICIAL)
+    whole = (tmp_path / "data.zip").read_bytes()
+    (tmp_path / "PennFudanPed.zip").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ArtefactError, match=r"PennFudanPed\.zip is damaged .* delete it"):
+        penn_fudan.download(tmp_path, "http://nowhere.invalid")
+
+
+def test_flipped_bytes_are_found(tmp_path: Path) -> None:
+    zip_to(tmp_path, **OFFICIAL)
+    whole = (tmp_path / "data.zip").read_bytes()
+    (tmp_path / "PennFudanPed.zip").write_bytes(whole.replace(b"picture", b"pictuRe"))
+    with pytest.raises(ArtefactError, match="Bad CRC"):
+        penn_fudan.download(tmp_path, "http://nowhere.invalid")

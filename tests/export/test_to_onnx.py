@@ -1,0 +1,136 @@
+"""Export: one file that draws the same masks, or none."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+from export import to_onnx
+from seg import Segmenter, cli
+from seg.models.backbone import Backbone
+from seg.models.checkpoint import save_net
+from seg.models.nets import SegmentationNet, build_net
+from seg.models.vit import DinoVisionTransformer, ViTConfig
+from seg.pictures import photo
+from seg.spec import METADATA_KEY, ModelSpec
+
+CLASSES = ("background", "person")
+
+
+@pytest.fixture(scope="module")
+def lite(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("lite") / "lite.pt"
+    spec = ModelSpec(arch="lite", classes=CLASSES, input_hw=(320, 320), stride=32)
+    save_net(path, build_net(spec), spec)
+    return path
+
+
+@pytest.fixture(scope="module")
+def dino(tmp_path_factory, module_patch):
+    """A checkpoint of a tiny DINOv2, 48 wide, under a name of its own."""
+    from seg.models import vit
+
+    tiny = ViTConfig(embed_dim=48, depth=12, num_heads=3)
+    module_patch.setitem(vit.CONFIGS, "tiny14", tiny)
+    torch.manual_seed(0)
+    backbone = Backbone(DinoVisionTransformer(tiny), name="tiny14", source="random")
+    spec = ModelSpec(
+        arch="tiny14", classes=CLASSES, input_hw=(140, 140), stride=14, layers=backbone.layers
+    )
+    net = SegmentationNet(backbone, 2, spec.mean, spec.std)
+    torch.nn.init.normal_(net.head.conv_seg.weight)
+    path = tmp_path_factory.mktemp("dino") / "dino.pt"
+    save_net(path, net, spec)
+    return path
+
+
+@pytest.fixture(scope="module")
+def module_patch():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def export(model, output, *flags):
+    return cli.run(to_onnx.main, ["--model", str(model), "--output", str(output), *flags])
+
+
+def test_lite_is_one_file_for_every_size(lite, tmp_path, capsys):
+    assert export(lite, tmp_path / "person.onnx") == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["person.onnx"]
+    assert capsys.readouterr().out.strip() == str(tmp_path / "person.onnx")
+    session = ort.InferenceSession(str(tmp_path / "person.onnx"))
+    for hw in ((32, 32), (96, 320), (384, 640)):
+        (logits,) = session.run(None, {"images": np.zeros((1, 3, *hw), np.float32)})
+        assert logits.shape == (1, 2, hw[0] // 4, hw[1] // 4)
+
+
+def test_the_file_describes_itself_and_no_machine(lite, tmp_path):
+    assert export(lite, tmp_path / "person.onnx") == 0
+    model = onnx.load(str(tmp_path / "person.onnx"))
+    values = {prop.key: prop.value for prop in model.metadata_props}
+    spec = json.loads(values[METADATA_KEY])
+    assert spec["classes"] == list(CLASSES) and spec["colours"] == "RGB"
+    assert len(spec["source_sha256"]) == 64 and spec["input_hw"] == [320, 320]
+    assert json.loads(values["dinoseg.parity"])["frames"] == 4
+    content = (tmp_path / "person.onnx").read_bytes()
+    for trace in (b"site-packages", b"/seg/", b"stack_trace"):
+        assert trace not in content
+
+
+def test_dinov2_gets_its_aspect_and_draws_torchs_masks(dino, tmp_path):
+    assert export(dino, tmp_path / "d.onnx", "--imgsz", "140", "79") == 0
+    segment = Segmenter(tmp_path / "d.onnx", device="cpu")
+    assert segment.runtime.spec.canvas_hw == (84, 140)
+    # The position embedding is a constant: TensorRT has no Resize that is antialiased.
+    operators = {node.op_type for node in onnx.load(str(tmp_path / "d.onnx")).graph.node}
+    assert "Resize" not in operators and "Gelu" in operators
+    frame = photo("astronaut")[:288]
+    reference = Segmenter(dino, device="cpu", input_hw=(79, 140))
+    assert segment.letterbox((288, 512)) == reference.letterbox((288, 512))
+    assert np.mean(segment(frame).labels == reference(frame).labels) > 0.9999
+
+
+def test_opset_18_is_there_for_tensorrt(dino, tmp_path):
+    assert export(dino, tmp_path / "d.onnx", "--imgsz", "70", "70", "--opset", "18") == 0
+    model = onnx.load(str(tmp_path / "d.onnx"))
+    assert {o.domain: o.version for o in model.opset_import}[""] == 18
+    # One operator: decomposed, LayerNorm overflows in half precision.
+    names = [node.op_type for node in model.graph.node]
+    assert names.count("LayerNormalization") >= 24 and "Attention" not in names
+
+
+def test_an_export_that_draws_other_masks_leaves_nothing(lite, tmp_path, monkeypatch, capsys):
+    write = to_onnx.write_onnx
+
+    def write_other(net, spec, path, opset):
+        torch.nn.init.normal_(net.head.weight)
+        write(net, spec, path, opset)
+        torch.nn.init.normal_(net.head.weight)
+
+    monkeypatch.setattr(to_onnx, "write_onnx", write_other)
+    assert export(lite, tmp_path / "person.onnx") == 1
+    assert "masks differ" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten_unasked(lite, tmp_path, capsys):
+    path = tmp_path / "person.onnx"
+    path.write_text("mine")
+    assert export(lite, path) == 1
+    assert "--overwrite" in capsys.readouterr().err and path.read_text() == "mine"
+    assert export(lite, path, "--overwrite") == 0
+    assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no checkpoint"])
+def test_bad_checkpoints_get_one_line(tmp_path, content, capsys):
+    path = tmp_path / "bad.pt"
+    if content is not None:
+        path.write_bytes(content)
+    assert export(path, tmp_path / "out.onnx") == 1
+    assert capsys.readouterr().err.startswith("error: ")
+    assert not (tmp_path / "out.onnx").exists()

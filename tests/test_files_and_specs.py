@@ -1,0 +1,87 @@
+"""Files are whole or absent; specs and results are checked; the public names are these."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import seg
+from seg import ArtefactError, DataError, Mask, ModelSpec, ShapeError
+from seg.artefacts import atomic, refuse_overwrite, sha256_of
+from seg.pictures import PHOTOS, photo
+
+SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(1, 2), stride=32)
+
+
+def test_the_public_names_are_sorted_and_real():
+    assert list(seg.__all__) == sorted(seg.__all__)
+    assert all(hasattr(seg, name) for name in seg.__all__)
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic(path) as part:
+        part.write_text("half")
+        1 / 0  # noqa: B018
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+    with atomic(path) as part:
+        part.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtefactError, match="Cannot write"), atomic(tmp_path / "file" / "x.txt"):
+        pass
+
+
+def test_overwriting_must_be_asked_for(tmp_path):
+    refuse_overwrite(tmp_path / "none", overwrite=False)
+    refuse_overwrite(tmp_path, overwrite=True)
+    with pytest.raises(ArtefactError, match="--overwrite"):
+        refuse_overwrite(tmp_path, overwrite=False)
+
+
+def test_sha256_of_abc(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
+    assert sha256_of(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_a_spec_survives_json():
+    assert ModelSpec.from_json(SPEC.to_json()) == SPEC
+    assert SPEC.pad_rgb == SPEC.mean
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"arch": "lite"}'])
+def test_bad_specs_are_errors(text):
+    with pytest.raises(ArtefactError, match="spec"):
+        ModelSpec.from_json(text)
+    values = json.loads(SPEC.to_json()) | {"later": 1}
+    with pytest.raises(ArtefactError, match="later"):
+        ModelSpec.from_dict(values)
+
+
+def test_a_mask_is_checked_and_knows_its_classes():
+    mask = Mask(np.array([[0, 1], [1, 1]], np.uint8), ("background", "person"))
+    assert mask.share("person") == 0.75
+    assert np.array_equal(mask.of("background"), [[True, False], [False, False]])
+    with pytest.raises(ShapeError, match="background, person"):
+        mask.of("car")
+    with pytest.raises(ShapeError, match="int64"):
+        Mask(np.zeros((2, 2), np.int64), ("background",))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        mask.labels = None
+
+
+def test_a_data_error_lists_all_and_shows_some():
+    error = DataError("30 faults:", [f"fault {i}" for i in range(30)])
+    assert len(error.faults) == 30
+    assert "fault 19" in str(error) and "fault 20" not in str(error)
+    assert "10 more" in str(error)
+
+
+def test_the_photos_are_there():
+    assert all(photo(name).shape[2] == 3 for name in PHOTOS)

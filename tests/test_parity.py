@@ -1,0 +1,62 @@
+"""Parity: planted differences are found, equal masks pass."""
+
+import numpy as np
+import pytest
+
+from seg import ParityError, Segmenter, SpecMismatch
+from seg.parity import compare
+from seg.runtimes.fake import FakeRuntime
+
+
+def network(shift=0.0, roll=0, swap=False):
+    def run(images):
+        images = images[:, ::-1] if swap else images
+        margin = (images[:, 0] - images[:, 2])[:, ::4, ::4] + np.float32(shift)
+        margin = np.roll(margin, roll, axis=2)
+        return np.stack([-margin, margin], 1).astype(np.float32)
+
+    return Segmenter(FakeRuntime(run))
+
+
+def frames(count=3):
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    return [np.kron(image, np.ones((8, 8, 1), np.uint8)) for image in small]
+
+
+def test_the_same_network_is_equal():
+    parity = compare(network(), network(), frames()).require("float32")
+    assert (parity.frames, parity.agreement, parity.mask_iou) == (3, 1.0, 1.0)
+    assert parity.cosine == pytest.approx(1) and parity.max_difference == 0
+
+
+@pytest.mark.parametrize("fault", [{"shift": 0.2}, {"roll": 1}, {"swap": True}])
+def test_planted_faults_are_caught(fault):
+    parity = compare(network(), network(**fault), frames())
+    for precision in ("float32", "float16", "bfloat16"):
+        with pytest.raises(ParityError, match="masks differ"):
+            parity.require(precision)
+
+
+def test_agreement_and_iou_by_hand():
+    """Person on the left half against the left quarter of one frame."""
+
+    def left(columns):
+        def run(images):
+            margin = np.full((1, 16, 16), -1, np.float32)
+            margin[:, :, :columns] = 1
+            return np.stack([-margin, margin], 1)
+
+        return Segmenter(FakeRuntime(run))
+
+    parity = compare(left(8), left(4), [np.zeros((16, 16, 3), np.uint8)])
+    assert parity.agreement == pytest.approx(0.75)
+    assert parity.mask_iou == pytest.approx(0.5)
+
+
+def test_there_must_be_frames_and_one_canvas():
+    with pytest.raises(SpecMismatch, match="at least one frame"):
+        compare(network(), network(), [])
+    other = Segmenter(network().runtime, input_hw=(32, 32))
+    with pytest.raises(SpecMismatch, match="differently"):
+        compare(network(), other, frames())

@@ -1,0 +1,108 @@
+"""Views: labels go with their pixels, padding is ignored, a seed gives the same again."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from seg.data import open_dataset
+from seg.data.augment import Augment, paste
+from seg.models.nets import build_net
+from seg.spec import ModelSpec
+from seg.training.batches import Batches
+from seg.training.config import LITE, SegmentationConfig
+
+SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(96, 96), stride=32)
+SMALL = dataclasses.replace(LITE, input_hw=(96, 96), crop_hw=(64, 64), batch=4, samples=8)
+
+
+def first(sets, config, epoch=0, spec=SPEC):
+    return next(iter(Batches(sets, spec, config).epoch(epoch)))
+
+
+def test_an_epoch_depends_on_seed_and_number_alone(discs):
+    sets = [open_dataset(str(discs))]
+    stream = Batches(sets, SPEC, SMALL)
+    used = [list(stream.epoch(0)), list(stream.epoch(1))]
+    fresh = list(Batches(sets, SPEC, SMALL).epoch(1))
+    assert all(torch.equal(a, b) for a, b in zip(used[1][1], fresh[1], strict=True))
+    assert not torch.equal(used[0][0][0], used[1][0][0])
+    assert not torch.equal(fresh[0][0], first(sets, dataclasses.replace(SMALL, seed=1), 1)[0])
+
+
+def test_batches_have_the_promised_shapes(discs):
+    stream = Batches([open_dataset(str(discs))], SPEC, SMALL)
+    batches = list(stream.epoch(0))
+    assert len(batches) == len(stream) == 2
+    for images, labels in batches:
+        assert images.shape == (4, 3, 64, 64) and images.dtype == torch.float32
+        assert labels.shape == (4, 64, 64) and labels.dtype == torch.int64
+        assert float(images.min()) >= 0 and float(images.max()) <= 1
+
+
+def test_labels_follow_their_pixels(discs):
+    """The discs are the only bright red; without colour changes red and label must agree."""
+    plain = dataclasses.replace(SMALL, colour=0.0, paste=0.5, samples=64, batch=64)
+    images, labels = first([open_dataset(str(discs))], plain)
+    known = labels != 255
+    is_red = (images[:, 0] > 0.7) & known
+    agree = ((labels == 1) & known) == is_red
+    assert (labels == 1).sum() > 1000
+    assert float(agree[known].float().mean()) > 0.97  # all but blended edges
+
+
+def test_what_is_outside_the_picture_is_never_background():
+    image, labels = np.full((20, 20, 3), 255, np.uint8), np.ones((20, 20), np.uint8)
+    augment = Augment((64, 64), (0.5, 1.5), (0.0, 0.0, 0.0), colour=0)
+    for seed in range(20):
+        augment.seed(seed)
+        view, seen = augment.view(image, labels)
+        assert set(np.unique(seen)) <= {1, 255}
+        assert (seen == 255).sum() > 64 * 64 / 2
+        assert view[seen == 1].mean() > 230 and view[seen == 255].mean() < 5
+
+
+def test_a_crop_that_is_no_multiple_of_the_stride_is_padded_with_ignore(discs):
+    spec = dataclasses.replace(SPEC, stride=14)
+    config = dataclasses.replace(SMALL, crop_hw=(60, 64), scale=(2.0, 2.5))
+    images, labels = first([open_dataset(str(discs))], config, spec=spec)
+    assert images.shape[2:] == (70, 70)
+    assert (labels[:, 60:] == 255).all() and (labels[:, :, 64:] == 255).all()
+    mean = torch.tensor(spec.mean).view(1, 3, 1, 1)
+    assert torch.equal(images[:, :, 60:], mean.expand(4, 3, 10, 70))
+
+
+def test_weights_decide_how_often_a_set_is_drawn(discs, tmp_path):
+    import cv2
+
+    for index in range(5):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((64, 64, 3), np.uint8))
+    sets = [open_dataset(f"{discs},weight=3"), open_dataset(f"{tmp_path},negatives,weight=1")]
+    config = dataclasses.replace(SMALL, samples=2000, paste=0)
+    order = Batches(sets, SPEC, config)._order(np.random.default_rng(0))
+    share = np.mean(np.array(order) < len(sets[0].train))
+    assert abs(share - 0.75) < 0.03
+
+
+def test_without_weights_an_epoch_has_each_picture_once(discs):
+    data = open_dataset(str(discs))
+    config = SegmentationConfig(input_hw=(56, 56))
+    order = Batches([data], SPEC, config)._order(np.random.default_rng(0))
+    assert sorted(order) == list(range(len(data.train)))
+
+
+def test_pasting_copies_people_and_nothing_else():
+    view = np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 255, np.uint8)
+    donor_labels = np.zeros((8, 8), np.uint8)
+    donor_labels[2:6, 2:6] = 1
+    donor_labels[0] = 255
+    image, labels = paste(view, (np.full((8, 8, 3), 200, np.uint8), donor_labels))
+    assert (labels[2:6, 2:6] == 1).all() and (labels == 1).sum() == 16
+    assert (image[3:5, 3:5] == 200).all()
+    assert (image[0] == 0).all() and (image[:, 0] == 0).all() and (image[7] == 0).all()
+
+
+def test_the_networks_take_what_batches_give(discs):
+    images, _ = first([open_dataset(str(discs))], SMALL)
+    outputs = build_net(SPEC).training_logits(images)
+    assert [tuple(o.shape) for o in outputs] == [(4, 2, 16, 16), (4, 2, 4, 4)]

@@ -1,0 +1,29 @@
+"""Schedules against values worked out by hand."""
+
+import pytest
+
+from seg.training.schedule import learning_rate
+
+
+def rates(steps, **choices):
+    return [learning_rate(step, base=1.0, steps=steps, **choices) for step in range(steps)]
+
+
+def test_warmup_grows_linearly_to_the_base():
+    assert rates(6, warmup=4) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_step_divides_by_ten_at_each_milestone():
+    got = rates(5, scheduler="step", milestones=[2, 4])
+    assert got == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_poly_falls_linearly():
+    assert rates(4, scheduler="poly") == pytest.approx([1, 0.75, 0.5, 0.25])
+
+
+def test_cosine_is_half_way_in_the_middle_and_ends_at_a_hundredth():
+    assert learning_rate(0, base=2, steps=10, scheduler="cosine") == pytest.approx(2)
+    assert learning_rate(5, base=2, steps=10, scheduler="cosine") == pytest.approx(2 * 0.505)
+    assert learning_rate(10, base=2, steps=10, scheduler="cosine") == pytest.approx(0.02)
+    assert learning_rate(99, base=2, steps=10, scheduler="cosine") == pytest.approx(0.02)

@@ -1,0 +1,201 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from seg.errors import EngineFailure, SourceError
+from seg.overlay import Overlay
+from seg.results import Mask
+from seg.video.base import Frame, Sink, Source
+from seg.video.loop import Draw, run
+from seg.video.meter import Meter
+from seg.video.recorder import Mp4Writer
+from seg.video.sources import VideoFile
+
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+MASK = Mask(np.zeros((4, 4), np.uint8), ("background", "person"))
+
+
+class Events(list):
+    """What happened, in order."""
+
+
+class Numbers(Source):
+    """Counts; `error` comes after `count`."""
+
+    def __init__(self, events, count=20, error=None, live=False):
+        super().__init__()
+        self.events, self.count, self.error, self.live = events, count, error, live
+
+    def __iter__(self):
+        for index in range(self.count):
+            yield Frame(IMAGE, index, index / 25)
+        if self.error:
+            raise self.error
+
+    def close(self):
+        readers = [t for t in threading.enumerate() if t.name == "dinoseg-reader"]
+        self.events.append(f"source closed, stopped {self.stop.is_set()}, readers {len(readers)}")
+
+
+class Kept(Sink):
+    def __init__(self, events, name="sink", error_at=None, closes_at=None, close_error=None):
+        self.events, self.name, self.indices = events, name, []
+        self.error_at, self.closes_at, self.close_error = error_at, closes_at, close_error
+
+    def write(self, frame, picture, mask):
+        if frame.index == self.error_at:
+            raise SourceError("disk full")
+        self.indices.append(frame.index)
+        self.closed = frame.index == self.closes_at
+
+    def finish(self):
+        self.events.append(f"{self.name} finished")
+
+    def close(self):
+        self.events.append(f"{self.name} closed")
+        if self.close_error:
+            raise self.close_error
+
+
+def plain(frame):
+    return frame.image, MASK
+
+
+ENDING = ["source closed, stopped True, readers 0", "a closed", "b closed"]
+
+
+@pytest.fixture
+def events():
+    return Events()
+
+
+@pytest.fixture
+def sinks(events):
+    return [Kept(events, "a"), Kept(events, "b")]
+
+
+def test_every_frame_reaches_every_sink_in_order_and_the_end_is_in_order(events, sinks):
+    report = run(Numbers(events), plain, sinks)
+    assert sinks[0].indices == sinks[1].indices == list(range(20))
+    assert events == ["a finished", "b finished", *ENDING]
+    assert (report.num_frames, report.dropped) == (20, 0)
+
+
+def test_a_source_without_frames_ends_well(events, sinks):
+    assert run(Numbers(events, 0), plain, sinks).num_frames == 0
+    assert events[2:] == ENDING
+
+
+@pytest.mark.parametrize("error", [EngineFailure("broken"), KeyboardInterrupt(), SystemExit(3)])
+def test_an_error_in_the_middle_closes_all_in_order(events, sinks, error):
+    def process(frame):
+        if frame.index == 3:
+            raise error
+        return plain(frame)
+
+    with pytest.raises(type(error)):
+        run(Numbers(events, 1000), process, sinks)
+    assert events == ENDING and sinks[0].indices == [0, 1, 2]
+
+
+def test_an_error_in_the_reader_comes_after_the_frames_before_it(events, sinks):
+    with pytest.raises(SourceError, match="unplugged"):
+        run(Numbers(events, 7, SourceError("unplugged")), plain, sinks)
+    assert events == ENDING and sinks[0].indices == list(range(7))
+
+
+def test_an_error_in_a_sink_closes_all_in_order(events):
+    sinks = [Kept(events, "a", error_at=5), Kept(events, "b")]
+    with pytest.raises(SourceError, match="disk full"):
+        run(Numbers(events), plain, sinks)
+    assert events == ENDING and (sinks[0].indices, len(sinks[1].indices)) == ([0, 1, 2, 3, 4], 5)
+
+
+def test_a_sink_that_fails_to_close_does_not_keep_the_next_open(events):
+    sinks = [Kept(events, "a", close_error=SourceError("short")), Kept(events, "b")]
+    with pytest.raises(SourceError, match="short"):
+        run(Numbers(events), plain, sinks)
+    assert events[2:] == ENDING
+
+
+def test_a_closed_window_ends_the_loop_unfinished(events):
+    sinks = [Kept(events, "a", closes_at=4), Kept(events, "b")]
+    assert run(Numbers(events, 1000), plain, sinks).num_frames == 5
+    assert events == ENDING and sinks[1].indices == [0, 1, 2, 3, 4]
+
+
+def test_max_frames_ends_the_loop(events, sinks):
+    assert run(Numbers(events, 1000), plain, sinks, max_frames=6).num_frames == 6
+    assert events == ENDING
+
+
+def test_a_file_is_not_read_far_ahead(events, sinks):
+    read = []
+
+    class Slow(Numbers):
+        def __iter__(self):
+            for frame in super().__iter__():
+                read.append(frame.index)
+                yield frame
+
+    gaps = []
+
+    def process(frame):
+        time.sleep(0.002)
+        gaps.append(max(read) - frame.index)
+        return plain(frame)
+
+    run(Slow(events, 60), process, sinks)
+    assert max(gaps) <= 6 and sinks[0].indices == list(range(60))
+
+
+def test_live_keeps_the_newest_frame_and_counts_the_dropped(events, sinks):
+    """The camera gives 0, waits until 0 is in work, gives 1 to 9, and lets the work go on."""
+    in_work, given = threading.Event(), threading.Event()
+
+    class Scripted(Numbers):
+        def __iter__(self):
+            for frame in super().__iter__():
+                if frame.index == 1:
+                    in_work.wait(5)
+                yield frame
+            given.set()
+
+    def process(frame):
+        in_work.set()
+        given.wait(5)
+        return plain(frame)
+
+    report = run(Scripted(events, 10, live=True), process, sinks)
+    assert sinks[0].indices == [0, 9]
+    assert (report.num_frames, report.dropped) == (2, 8)
+    assert "8 frames dropped to stay live" in str(report)
+
+
+def test_ctrl_c_keeps_a_file_that_plays(clip, tmp_path, number_of, capsys):
+    def process(frame):
+        if frame.index == 6:
+            raise KeyboardInterrupt
+        return frame.image, MASK
+
+    source = VideoFile(clip)
+    writer = Mp4Writer(tmp_path / "out.mp4", source=clip)
+    with pytest.raises(KeyboardInterrupt):
+        run(source, process, [writer])
+    with VideoFile(tmp_path / "out.mp4") as result:
+        assert [number_of(frame.image) for frame in result] == [0, 1, 2, 3, 4, 5]
+    assert "holds the 6 frames until here" in capsys.readouterr().err
+
+
+def test_draw_times_the_model_alone_and_draws_its_mask(events):
+    labels = np.ones((4, 4), np.uint8)
+    meter = Meter()
+    overlay = Overlay(1, outline=False)
+    draw = Draw(lambda image: Mask(labels, MASK.classes), overlay, meter, caption=True)
+    report = run(Numbers(events, 1), draw, [sink := Kept(events)], meter)
+    picture, mask = draw(Frame(IMAGE, 0, 0.0))
+    assert (picture == overlay.palette[1]).all() and mask.labels is labels
+    assert len(report.model_ms) == 1 and sink.indices == [0]
+    assert report.stages == ("decode", "model", "overlay", "write")

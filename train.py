@@ -1,0 +1,108 @@
+"""Trains a segmentation network from pictures and masks.
+
+    python train.py --imgsz 640 640                          frozen DINOv2 on Penn-Fudan
+    python train.py --data my_folder --arch lite             the small network, on your pictures
+    python train.py --data my_folder --output runs/mine --resume
+    python train.py segment ...                              the same as without the word
+
+A data set is FOLDER[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,negatives], where FOLDER is
+Penn-Fudan as distributed, train_images/ train_masks/ valid_images/ valid_masks/, images/ masks/,
+or, with the word negatives, pictures of the background alone.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seg import cli
+from seg.runtimes import DEVICES
+
+if TYPE_CHECKING:
+    from seg.training.config import SegmentationConfig
+
+TASKS = ("segment",)
+SCHEDULERS = ("none", "step", "cosine", "poly")
+
+
+def flags() -> argparse.ArgumentParser:
+    """Returns the parser; a flag that is left out takes what suits the architecture."""
+    p = cli.parser(__doc__)
+    p.add_argument("--data", nargs="+", metavar="FOLDER", help="data sets; default: Penn-Fudan")
+    p.add_argument("--classes", nargs="+", metavar="NAME", help="background first")
+    p.add_argument("--arch", default="dinov2_vits14", help="an official DINOv2 name, or lite")
+    p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
+    cli.add_imgsz(p, (640, 640), "box that pictures are fitted into")
+    p.add_argument("--crop", nargs=2, type=cli.positive, metavar=("W", "H"), help="size of a view")
+    p.add_argument("--scale", nargs=2, type=float, metavar=("LOW", "HIGH"), help="of a view")
+    p.add_argument("--colour", type=float, help="strength of the colour augmentation")
+    p.add_argument("--paste", type=float, help="share of views with people pasted on, 0 to 1")
+    p.add_argument("--epochs", type=cli.positive)
+    p.add_argument("--samples", type=cli.positive, help="views in an epoch")
+    p.add_argument("--batch", type=cli.positive)
+    p.add_argument("--lr", type=float)
+    p.add_argument("--weight-decay", type=float)
+    p.add_argument("--scheduler", nargs="?", const="step", choices=SCHEDULERS)
+    p.add_argument("--scheduler-epochs", nargs="+", type=cli.positive, metavar="EPOCH")
+    p.add_argument("--warmup", type=int, help="steps of linear warm-up")
+    p.add_argument("--dice", type=float, help="weight of the Dice loss")
+    p.add_argument("--ema", type=float, help="decay of the averaged weights; 0: none")
+    p.add_argument("--clip", type=float, help="largest norm of the gradient")
+    p.add_argument("--precision", choices=("auto", "float32", "bfloat16"))
+    p.add_argument("--seed", type=int)
+    p.add_argument("--device", choices=DEVICES, default="auto")
+    p.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
+    p.add_argument("--resume", action="store_true", help="go on with the training in --output")
+    p.add_argument("--overwrite", action="store_true", help="replace the training in --output")
+    return p
+
+
+def config_of(args: argparse.Namespace) -> "SegmentationConfig":
+    """Turns flags into a configuration, on top of the architecture's defaults."""
+    from seg.spec import tuples
+    from seg.training.config import SegmentationConfig, defaults
+
+    names = {field.name for field in dataclasses.fields(SegmentationConfig)}
+    given = {k: v for k, v in vars(args).items() if k in names and v is not None}
+    given |= {"input_hw": cli.hw(args.imgsz)}
+    if args.crop:
+        given["crop_hw"] = cli.hw(args.crop)
+    return dataclasses.replace(defaults(args.arch), **tuples(given))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains; returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args = flags().parse_args(argv[1:] if argv[:1] and argv[0] in TASKS else argv)
+    from seg.data import open_dataset, penn_fudan
+    from seg.data.check import check
+    from seg.runtimes.pytorch import pick_device
+    from seg.training.run import Run
+    from seg.training.segmentation import Trainer, summary
+
+    config, device = config_of(args), pick_device(args.device)
+    run = Run(args.output or Path("runs") / config.arch)
+    if not args.resume:
+        run.start(args.overwrite)
+    texts = config.data or (str(penn_fudan.download()),)
+    config = dataclasses.replace(config, data=texts)
+    sets = [open_dataset(text, config.classes) for text in texts]
+    for data in sets:
+        parts = f"{len(data.train)} train, {len(data.valid)} valid"
+        cli.note(f"{data.name}: {data.description}; {parts}")
+    for remark in check([sample for data in sets for sample in data.train + data.valid]):
+        cli.note(remark)
+    trainer = Trainer(config, sets, run, device)
+    if args.resume:
+        trainer.resume()
+    cli.note(summary(trainer.net, trainer.spec))
+    cli.note(f"training on {device} in {trainer.precision}, into {run.folder}")
+    trainer.train()
+    print(run.folder / "best_iou.pt")
+    return cli.OK
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))
