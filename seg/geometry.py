@@ -116,13 +116,16 @@ class Letterbox:
         check_image(image)
         if image.shape[:2] != self.frame_hw:
             raise ShapeError(f"This letterbox is for {self.frame_hw}; got {image.shape[:2]}.")
-        pixels = to_network([resize(image, self.image_hw)])
-        if self.image_hw == self.canvas_hw:
-            return pixels
-        canvas = np.empty((1, 3, *self.canvas_hw), np.float32)
-        canvas[:] = np.asarray(pad_rgb, np.float32)[:, None, None]
-        canvas[:, :, : self.image_hw[0], : self.image_hw[1]] = pixels
-        return canvas
+        (height, width), (rows, columns) = self.image_hw, self.canvas_hw
+        fitted = resize(image, self.image_hw)
+        # Padded as bytes, then coloured exactly: a third of the time of a second float canvas.
+        space = (0, rows - height, 0, columns - width)
+        whole = cv2.copyMakeBorder(fitted, *space, cv2.BORDER_CONSTANT) if any(space) else fitted
+        pixels = to_network([np.asarray(whole, np.uint8)])
+        colour = np.asarray(pad_rgb, np.float32)[:, None, None]
+        pixels[:, :, height:] = colour
+        pixels[:, :, :height, width:] = colour
+        return pixels
 
     def pack_labels(self, labels: UInt8) -> UInt8:
         """Puts a label map onto the canvas, nearest pixel, 255 (ignore) on the padding.
