@@ -1,6 +1,7 @@
 # make demo               install what running needs, and run the embedded model on a short clip
 # make demo VIDEO=my.mp4  the same on a video of yours
 # make test               install everything and run the tests
+# make person-lite        train the embedded model again, from the data sets in DATA
 # make check              lint, types, tests: what must pass before a change lands
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,6 +22,15 @@ types: .venv/all.stamp
 	$(BIN)/mypy
 
 check: lint types test
+
+DATA ?= ../shared/data
+person-lite: .venv/all.stamp
+	$(BIN)/python train.py --arch lite --output runs/person-lite $(if $(RESUME),--resume) --data \
+	  "$(DATA)/PennFudanPed,weight=0.37" \
+	  "$(DATA)/people,val=60,seed=1,weight=0.43" \
+	  "$(DATA)/negatives,negatives,val=80,seed=2,weight=0.2"
+	$(BIN)/python export/to_onnx.py --model runs/person-lite/last.pt \
+	  --output weights/person-lite.onnx --overwrite
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

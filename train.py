@@ -15,43 +15,43 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seg import cli
 from seg.runtimes import DEVICES
-
-if TYPE_CHECKING:
-    from seg.training.config import SegmentationConfig
+from seg.spec import tuples
+from seg.training.config import PRECISIONS, SegmentationConfig, defaults
+from seg.training.schedule import SCHEDULERS
 
 TASKS = ("segment",)
-SCHEDULERS = ("none", "step", "cosine", "poly")
 
 
 def flags() -> argparse.ArgumentParser:
     """Returns the parser; a flag that is left out takes what suits the architecture."""
     p = cli.parser(__doc__)
     p.add_argument("--data", nargs="+", metavar="FOLDER", help="data sets; default: Penn-Fudan")
-    p.add_argument("--classes", nargs="+", metavar="NAME", help="background first")
+    p.add_argument("--classes", nargs="+", metavar="NAME", help="default: background person")
     p.add_argument("--arch", default="dinov2_vits14", help="an official DINOv2 name, or lite")
     p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
-    cli.add_imgsz(p, (640, 640), "box that pictures are fitted into")
+    cli.add_imgsz(p, (640, 640), "box that pictures are fitted into (default: 640 640)")
     p.add_argument("--crop", nargs=2, type=cli.positive, metavar=("W", "H"), help="size of a view")
-    p.add_argument("--scale", nargs=2, type=float, metavar=("LOW", "HIGH"), help="of a view")
-    p.add_argument("--colour", type=float, help="strength of the colour augmentation")
-    p.add_argument("--paste", type=float, help="share of views with people pasted on, 0 to 1")
-    p.add_argument("--epochs", type=cli.positive)
-    p.add_argument("--samples", type=cli.positive, help="views in an epoch")
-    p.add_argument("--batch", type=cli.positive)
-    p.add_argument("--lr", type=float)
-    p.add_argument("--weight-decay", type=float)
-    p.add_argument("--scheduler", nargs="?", const="step", choices=SCHEDULERS)
-    p.add_argument("--scheduler-epochs", nargs="+", type=cli.positive, metavar="EPOCH")
-    p.add_argument("--warmup", type=int, help="steps of linear warm-up")
-    p.add_argument("--dice", type=float, help="weight of the Dice loss")
-    p.add_argument("--ema", type=float, help="decay of the averaged weights; 0: none")
-    p.add_argument("--clip", type=float, help="largest norm of the gradient")
-    p.add_argument("--precision", choices=("auto", "float32", "bfloat16"))
-    p.add_argument("--seed", type=int)
+    _choice(p, "scale", "smallest and largest scale of a view", float, ("LOW", "HIGH"))
+    _choice(p, "colour", "strength of the colour augmentation", float)
+    _choice(p, "paste", "share of views with people pasted on", float)
+    _choice(p, "epochs", "passes", cli.positive)
+    _choice(p, "samples", "views in an epoch, None: one of each picture", cli.positive)
+    _choice(p, "batch", "views in a step", cli.positive)
+    _choice(p, "lr", "learning rate of AdamW", float)
+    _choice(p, "weight-decay", "of AdamW", float)
+    text = "of the learning rate; step where no name follows"
+    p.add_argument("--scheduler", nargs="?", const="step", choices=SCHEDULERS, help=text)
+    text = "epochs at which step divides the rate by ten (default: 50)"
+    p.add_argument("--scheduler-epochs", nargs="+", type=cli.positive, metavar="N", help=text)
+    _choice(p, "warmup", "steps of linear warm-up", int)
+    _choice(p, "dice", "weight of the Dice loss", float)
+    _choice(p, "ema", "decay of the averaged weights, 0: none", float)
+    _choice(p, "clip", "largest norm of the gradient", float)
+    p.add_argument("--precision", choices=PRECISIONS, help="auto: bfloat16 where it is in hardware")
+    _choice(p, "seed", "of weights, views and order", int)
     p.add_argument("--device", choices=DEVICES, default="auto")
     p.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
     p.add_argument("--resume", action="store_true", help="go on with the training in --output")
@@ -59,16 +59,27 @@ def flags() -> argparse.ArgumentParser:
     return p
 
 
-def config_of(args: argparse.Namespace) -> "SegmentationConfig":
-    """Turns flags into a configuration, on top of the architecture's defaults."""
-    from seg.spec import tuples
-    from seg.training.config import SegmentationConfig, defaults
+def _choice(
+    p: argparse.ArgumentParser,
+    name: str,
+    text: str,
+    kind: type | object,
+    pair: tuple[str, str] | None = None,
+) -> None:
+    """Adds a flag whose default depends on the architecture, and says both."""
+    key = name.replace("-", "_")
+    dino, lite = (getattr(defaults(arch), key) for arch in ("dinov2_vits14", "lite"))
+    shown = f"{text} (default: {dino}{f'; lite: {lite}' if lite != dino else ''})"
+    size = {"nargs": 2} if pair else {}
+    p.add_argument(f"--{name}", type=kind, metavar=pair or "N", help=shown, **size)  # type: ignore[arg-type]
 
+
+def config_of(args: argparse.Namespace) -> SegmentationConfig:
+    """Turns flags into a configuration, on top of the architecture's defaults."""
     names = {field.name for field in dataclasses.fields(SegmentationConfig)}
     given = {k: v for k, v in vars(args).items() if k in names and v is not None}
-    given |= {"input_hw": cli.hw(args.imgsz)}
-    if args.crop:
-        given["crop_hw"] = cli.hw(args.crop)
+    sizes = {"input_hw": cli.hw(args.imgsz), "crop_hw": cli.hw(args.crop)}
+    given |= {k: v for k, v in sizes.items() if v}
     return dataclasses.replace(defaults(args.arch), **tuples(given))
 
 

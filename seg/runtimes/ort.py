@@ -66,7 +66,7 @@ def _best(built_in: list[str]) -> list[str]:
 def _session(path: Path, providers: list[str]) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    # Idle threads that spin take the cores from decoding and encoding: 10 to 15 % of a video's rate.
+    # Idle threads that spin take the cores from decoding and encoding: a tenth of a video's rate.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(str(path), options, providers=providers)

@@ -7,6 +7,8 @@ from seg.errors import SpecMismatch
 from seg.geometry import Size
 from seg.training.schedule import SCHEDULERS
 
+PRECISIONS = ("auto", "float32", "bfloat16")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentationConfig:
@@ -84,6 +86,7 @@ class SegmentationConfig:
             ("ema", "0 or a decay below 1", 0 <= self.ema < 1),
             ("scale", "two positive numbers, the lower first", 0 < low <= high),
             ("scheduler", " ".join(SCHEDULERS), self.scheduler in SCHEDULERS),
+            ("precision", " ".join(PRECISIONS), self.precision in PRECISIONS),
             ("classes", "2 to 254 different names", 2 <= len({*self.classes}) == count <= 254),
         ]
 
