@@ -1,0 +1,58 @@
+"""The embedded model: it is what its card says."""
+
+import re
+
+import pytest
+
+from seg import Segmenter
+from seg.artefacts import DEFAULT_MODEL, sha256_of
+from seg.data import open_dataset
+from seg.evaluation import evaluate
+from seg.pictures import photo
+
+CARD = DEFAULT_MODEL.with_suffix(".md")
+
+
+@pytest.fixture(scope="module")
+def segment():
+    with Segmenter(DEFAULT_MODEL, device="cpu") as opened:
+        yield opened
+
+
+def row(name):
+    """Returns the numbers of a row of the card's table."""
+    (line,) = [text for text in CARD.read_text().splitlines() if text.startswith(f"| {name} |")]
+    return [float(number) for number in re.findall(r"\d+\.\d+", line)]
+
+
+def test_the_card_is_about_this_file():
+    assert sha256_of(DEFAULT_MODEL) in CARD.read_text()
+    assert DEFAULT_MODEL.stat().st_size <= 6.5e6
+
+
+def test_people_on_public_photos_are_found(segment):
+    """Places chosen by eye: face, chest and shoulder, and the plain background beside them."""
+    astronaut = segment(photo("astronaut")).of("person")
+    for x, y in ((220, 110), (220, 300), (120, 400)):
+        assert astronaut[y, x]
+    assert astronaut[40:180, 310:360].mean() < 0.05
+    hopper = segment(photo("hopper")).of("person")
+    assert hopper[180, 260] and hopper[500, 200]
+    assert hopper[60:200, 420:500].mean() < 0.05
+
+
+@pytest.mark.parametrize(("name", "share"), [("coffee", 0.03), ("rocket", 0.1)])
+def test_photos_without_people_stay_nearly_empty(segment, name, share):
+    assert segment(photo(name)).share("person") < share
+
+
+def test_the_cards_iou_is_reproduced(segment, data_root):
+    scores = evaluate(segment, open_dataset(str(data_root / "PennFudanPed")).valid)
+    assert 100 * scores.foreground_iou == pytest.approx(row("Penn-Fudan validation")[0], abs=0.06)
+    assert 100 * scores.miou == pytest.approx(row("Penn-Fudan validation")[1], abs=0.06)
+
+
+def test_the_cards_false_area_is_reproduced(segment, data_root):
+    data = open_dataset(f"{data_root / 'negatives'},negatives,val=80,seed=2")
+    area = 100 * evaluate(segment, data.valid).false_area
+    assert area == pytest.approx(row("held-out photos without people")[0], abs=0.02)
