@@ -88,7 +88,7 @@ def _table(report: Mapping[str, Any]) -> list[str]:
         f"fitted into     {width}x{height}, canvas {canvas}",
     ]
     if report["miou"] is not None:
-        low, high = report["foreground_iou_95"]
+        low, high = report["intervals_95"]["foreground_iou"]
         lines += [
             f"mIoU            {report['miou']:.4f}",
             f"foreground IoU  {report['foreground_iou']:.4f}"
