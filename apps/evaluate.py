@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags().parse_args(argv)
     for path in _results(args):
         refuse_overwrite(path, args.overwrite)
-    with Segmenter(args.model, args.device, cli.hw(args.imgsz)) as segmenter:
+    with cli.segmenter(args) as segmenter:
         data = open_dataset(args.data, segmenter.classes)
         samples = data.split(args.split)
         for line in (f"{data.name}: {data.description}", *check(samples)):
@@ -100,6 +100,8 @@ def _model(path: Path, segmenter: Segmenter) -> dict[str, Any]:
         "imgsz": list(segmenter.input_hw[::-1]),
         "canvas": list(spec.canvas_hw[::-1]) if spec.canvas_hw else None,
         "stride": spec.stride,
+        "tta": segmenter.tta,
+        "guided": segmenter.guided,
     }
 
 

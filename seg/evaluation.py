@@ -14,7 +14,7 @@ from seg.errors import DataError
 from seg.geometry import Letterbox
 from seg.metrics import BINS, ConfusionMatrix, Interval, Scores, Tally, intervals
 from seg.results import Float32, UInt8
-from seg.segmenter import Segmenter, labels_of
+from seg.segmenter import Segmenter
 
 Observer = Callable[[Float32, UInt8, Letterbox], None]
 
@@ -127,8 +127,8 @@ def evaluate(
     Args:
         segmenter: The model.
         samples: Pictures with labels of the model's classes.
-        observe: Called for each picture with its logits `(C, h, w)`, its labels `(H, W)` and the
-            letterbox between them.
+        observe: Called for each picture with its logits `(C, h, w)`, of the first look, its labels
+            `(H, W)` and the letterbox between them.
 
     Raises:
         DataError: There is no sample, or one cannot be read.
@@ -142,15 +142,16 @@ def evaluate(
     images: list[ImageScores] = []
     for sample in tqdm(samples, "evaluating", leave=False, disable=None):
         image, labels = sample.load()
-        frame_hw = (image.shape[0], image.shape[1])
-        letterbox = segmenter.letterbox(frame_hw)
-        logits = segmenter.logits(letterbox.pack(image, segmenter.runtime.spec.pad_rgb))
-        predicted = labels_of(logits, letterbox)
-        tally = Tally.of(labels, predicted, num_classes, sample.objects(frame_hw))
+        looks = segmenter.looks(image)
+        predicted, objects = (
+            segmenter.labels(looks),
+            sample.objects((image.shape[0], image.shape[1])),
+        )
+        tally = Tally.of(labels, predicted, num_classes, objects)
         images.append(ImageScores(sample.image.name, tally))
         total = total + tally
         if observe:
-            observe(logits, labels, letterbox)
+            observe(looks[0].logits, labels, looks[0].letterbox)
     return Evaluation(segmenter.classes, tuple(images), total)
 
 

@@ -87,7 +87,9 @@ def _about(report: Report) -> Iterator[tuple[str, str]]:
     canvas = "x".join(map(str, report["canvas"] or ())) or f"multiples of {report['stride']}"
     yield "data", f"{report['data']}, {report['split']}: {report['num_images']} pictures"
     yield "model", f"{report['model']}: {report['arch']}, {report['engine']}"
-    yield "fitted into", f"{width}x{height}, canvas {canvas}"
+    extras = f", --tta {report['tta']}" if report["tta"] else ""
+    extras += ", --guided" if report["guided"] else ""
+    yield "fitted into", f"{width}x{height}, canvas {canvas}{extras}"
 
 
 def _headlines(report: Report) -> Iterator[tuple[str, str, str]]:

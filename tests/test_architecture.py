@@ -10,7 +10,7 @@ RANKS = [
     {"errors"},
     {"closing", "spec", "results"},
     {"geometry", "metrics", "artefacts", "pictures", "report"},
-    {"overlay", "download"},
+    {"overlay", "download", "tta", "upsampling"},
     {"models"},
     {"runtimes", "video", "data"},
     {"segmenter"},
