@@ -3,6 +3,7 @@
     python apps/evaluate.py --data PennFudanPed
     python apps/evaluate.py --data people,val=60,seed=1 --model runs/lite/best_iou.pt --json
     python apps/evaluate.py --data negatives,negatives --split all --json scores.json
+    python apps/evaluate.py --data PennFudanPed --markdown scores.md --pictures figures
 
 --data is PATH[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,negatives]. PATH holds one of
     PNGImages/ PedMasks/           Penn-Fudan as it is distributed
@@ -15,7 +16,7 @@ the training, or pictures that were trained on are measured.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from seg.data import open_dataset
 from seg.data.check import check
 from seg.data.samples import SPLITS
 from seg.evaluation import evaluate
+from seg.figures import CONFUSION, WORST, write_figures
+from seg.report import markdown, table
 from seg.segmenter import Segmenter
 
 STDOUT = Path("-")
@@ -40,29 +43,51 @@ def flags() -> argparse.ArgumentParser:
         "--json", type=Path, nargs="?", const=STDOUT, metavar="FILE",
         help="write all scores as JSON, to stdout instead of the table where no FILE is given",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write tables as Markdown")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR",
+        help=f"draw the confusion matrix ({CONFUSION}) and the worst pictures ({WORST})",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace what exists")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluates; returns the exit code."""
     args = flags().parse_args(argv)
-    is_file = args.json not in (None, STDOUT)
-    if is_file:
-        refuse_overwrite(args.json, args.overwrite)
-    with Segmenter(args.model, args.device, cli.hw(args.imgsz)) as segmenter:
+    for path in _results(args):
+        refuse_overwrite(path, args.overwrite)
+    with cli.segmenter(args) as segmenter:
         data = open_dataset(args.data, segmenter.classes)
         samples = data.split(args.split)
         for line in (f"{data.name}: {data.description}", *check(samples)):
             cli.note(line)
-        scores = evaluate(segmenter, samples).to_dict()
+        evaluation = evaluate(segmenter, samples)
         about = {"data": data.name, "split": args.split, "layout": data.description}
-        report = about | _model(args.model, segmenter) | scores
-    if is_file:
-        with atomic(args.json) as part:
-            part.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    print(json.dumps(report, indent=2) if args.json == STDOUT else "\n".join(_table(report)))
+        report = about | _model(args.model, segmenter) | evaluation.to_dict()
+        _write(report, args)
+        if args.pictures:
+            write_figures(args.pictures, evaluation, segmenter, samples)
     return cli.OK
+
+
+def _write(report: dict[str, Any], args: argparse.Namespace) -> None:
+    """Writes the files that were asked for, and the table or JSON to stdout."""
+    texts: dict[Path, str] = {}
+    if args.json not in (None, STDOUT):
+        texts[args.json] = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    if args.markdown:
+        texts[args.markdown] = markdown(report)
+    for path, text in texts.items():
+        with atomic(path) as part:
+            part.write_text(text, "utf-8")
+    print(json.dumps(report, indent=2) if args.json == STDOUT else "\n".join(table(report)))
+
+
+def _results(args: argparse.Namespace) -> list[Path]:
+    """Returns the files that will be written."""
+    files = [path for path in (args.json, args.markdown) if path not in (None, STDOUT)]
+    return files + ([args.pictures / name for name in (CONFUSION, WORST)] if args.pictures else [])
 
 
 def _model(path: Path, segmenter: Segmenter) -> dict[str, Any]:
@@ -75,44 +100,9 @@ def _model(path: Path, segmenter: Segmenter) -> dict[str, Any]:
         "imgsz": list(segmenter.input_hw[::-1]),
         "canvas": list(spec.canvas_hw[::-1]) if spec.canvas_hw else None,
         "stride": spec.stride,
+        "tta": segmenter.tta,
+        "guided": segmenter.guided,
     }
-
-
-def _table(report: Mapping[str, Any]) -> list[str]:
-    """Returns a report as lines for people."""
-    width, height = report["imgsz"]
-    canvas = "x".join(map(str, report["canvas"] or ())) or f"multiples of {report['stride']}"
-    lines = [
-        f"data            {report['data']}, {report['split']}: {report['num_images']} pictures",
-        f"model           {report['model']}: {report['arch']}, {report['engine']}",
-        f"fitted into     {width}x{height}, canvas {canvas}",
-    ]
-    if report["miou"] is not None:
-        low, high = report["foreground_iou_95"]
-        lines += [
-            f"mIoU            {report['miou']:.4f}",
-            f"foreground IoU  {report['foreground_iou']:.4f}"
-            f"  (95 % of redrawn sets: {low:.4f} to {high:.4f})",
-            f"pixel accuracy  {report['pixel_accuracy']:.4f}",
-            f"{'class':14}  {'IoU':>9}  {'precision':>9}  {'recall':>9}",
-            *(_class_row(report, name) for name in report["iou"]),
-        ]
-    if report["false_area"] is not None:
-        rows = [row for row in report["images"] if row.get("false_area") is not None]
-        worst = sorted(rows, key=lambda row: -row["false_area"])[:3]
-        lines += [
-            f"false area      {report['false_area']:.4f}, the mean of "
-            f"{report['num_background_only']} pictures that show only background",
-            "  worst         "
-            + ", ".join(f"{row['name']} {row['false_area']:.4f}" for row in worst),
-        ]
-    return lines
-
-
-def _class_row(report: Mapping[str, Any], name: str) -> str:
-    scores = [report[key][name] for key in ("iou", "precision", "recall")]
-    shown = [f"{'-' if score is None else format(score, '.4f'):>9}" for score in scores]
-    return "  ".join([f"{name:14}", *shown])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from seg.artefacts import DEFAULT_MODEL
 from seg.errors import SegError
 from seg.geometry import Size
 from seg.runtimes import DEVICES
+from seg.segmenter import Segmenter
+from seg.tta import RATIOS
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -28,7 +30,7 @@ class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpF
 
 
 def add_model_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds `--model`, `--imgsz` and `--device`: which network runs, at what size, where."""
+    """Adds the flags of `segmenter`: which network runs, at what size, where, how often."""
     flags.add_argument(
         "--model",
         type=Path,
@@ -38,6 +40,21 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
     )
     add_imgsz(flags, None, "box that frames are fitted into; default: the model's own")
     flags.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
+    flags.add_argument(
+        "--tta",
+        type=int,
+        choices=range(len(RATIOS) + 1),
+        default=0,
+        metavar="N",
+        help=f"average over N scales of {', '.join(f'{r:g}' for r in RATIOS)} in sliding windows, "
+        "mirrored too; slow, 0 is off",
+    )
+    flags.add_argument("--guided", action="store_true", help="draw masks to the picture's edges")
+
+
+def segmenter(args: argparse.Namespace) -> Segmenter:
+    """Opens the model that the flags of `add_model_flags` name; raises as `Segmenter` does."""
+    return Segmenter(args.model, args.device, hw(args.imgsz), tta=args.tta, guided=args.guided)
 
 
 def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, text: str) -> None:

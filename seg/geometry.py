@@ -4,7 +4,7 @@ The only code that fits, pads or turns BGR into RGB, for training, evaluation an
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self, TypeVar
 
 import cv2
@@ -141,7 +141,9 @@ class Letterbox:
         canvas[: self.image_hw[0], : self.image_hw[1]] = fitted
         return canvas
 
-    def unpack(self, scores: Float32) -> Float32:
+    def unpack(
+        self, scores: Float32, refine: Callable[[Float32], Float32] | None = None
+    ) -> Float32:
         """Carries a score map from the network's grid back onto the frame.
 
         Enlarges to the canvas, cuts the padding away, resizes to the frame. Scores are
@@ -149,6 +151,7 @@ class Letterbox:
 
         Args:
             scores: float32 `(h, w)`, covering the canvas; any range, higher is likelier.
+            refine: Filters the map of the fitted picture, float32 of size `image_hw`.
 
         Returns:
             float32 `(H, W)` of size `frame_hw`, a new array.
@@ -160,7 +163,7 @@ class Letterbox:
             raise ShapeError(f"Scores are float32 (h, w); got {scores.dtype} {scores.shape}.")
         on_canvas = resize(scores, self.canvas_hw)
         cut = on_canvas[: self.image_hw[0], : self.image_hw[1]]
-        whole = resize(cut, self.frame_hw)
+        whole = resize(refine(cut) if refine else cut, self.frame_hw)
         return whole.copy() if np.shares_memory(whole, scores) else whole
 
 

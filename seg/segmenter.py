@@ -1,15 +1,18 @@
 """Segmenter: a frame in, a mask out, on any engine."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from seg.closing import Closing
 from seg.errors import EngineFailure, SpecMismatch
-from seg.geometry import Letterbox, Size, check_image
+from seg.geometry import Letterbox, Size, check_image, round_up
 from seg.results import Float32, Mask, UInt8
 from seg.runtimes import open_runtime
 from seg.runtimes.base import Runtime
+from seg.tta import RATIOS, Look, covering, mean_labels, slide
+from seg.upsampling import GuidedFilter, luminance
 
 
 class Segmenter(Closing):
@@ -20,15 +23,29 @@ class Segmenter(Closing):
         device: `auto`, `cpu` or `cuda`; only for a file.
         input_hw: Size to fit frames into, height first; None takes the model's own. A static
             graph takes any that fits on its canvas.
+        tta: 0 looks once. N looks at the first N ratios 1, 1.32, 1.73, 2.28, 3, in windows of the
+            model's canvas that slide by half of it, each also mirrored, and averages: slower and
+            better. It is what the original calls HEAD_SCALE_COUNT (`seg.tta`).
+        guided: Whether masks are drawn to the picture's edges (`seg.upsampling`).
 
     Raises:
         ArtefactError: The file is missing, foreign or damaged.
         EngineMissing: The engine's package or the device is not available.
+        SpecMismatch: `tta` is none of 0 to 5.
     """
 
     def __init__(
-        self, model: str | Path | Runtime, device: str = "auto", input_hw: Size | None = None
+        self,
+        model: str | Path | Runtime,
+        device: str = "auto",
+        input_hw: Size | None = None,
+        *,
+        tta: int = 0,
+        guided: bool = False,
     ) -> None:
+        if not 0 <= tta <= len(RATIOS):
+            raise SpecMismatch(f"tta is a number of scales from 0 to {len(RATIOS)}; got {tta}.")
+        self.tta, self.guided = tta, guided
         self.runtime = model if isinstance(model, Runtime) else open_runtime(model, device)
         self.input_hw = input_hw or self.runtime.spec.input_hw
         self._letterbox: Letterbox | None = None
@@ -37,7 +54,10 @@ class Segmenter(Closing):
     def description(self) -> str:
         """What really runs, for people: architecture, engine, device, precision, size."""
         spec, (height, width) = self.runtime.spec, self.input_hw
-        return f"{spec.arch} on {self.runtime.description}; frames fitted into {width}x{height}"
+        extras = [f"; averaged over {self.tta} scales, mirrored too"] if self.tta else []
+        extras += ["; drawn to the picture's edges"] if self.guided else []
+        fitted = f"frames fitted into {width}x{height}"
+        return f"{spec.arch} on {self.runtime.description}; {fitted}{''.join(extras)}"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -57,10 +77,56 @@ class Segmenter(Closing):
             ShapeError: The image has another dtype or layout.
             EngineFailure: The engine failed.
         """
+        return Mask(self.labels(self.looks(image)), self.classes)
+
+    def looks(self, image: UInt8) -> list[Look]:
+        """Runs the network on a frame: once, or with `tta` in pairs, the second one mirrored.
+
+        Raises as a call does.
+        """
         check_image(image)
-        letterbox = self.letterbox((image.shape[0], image.shape[1]))
-        logits = self.logits(letterbox.pack(image, self.runtime.spec.pad_rgb))
-        return Mask(labels_of(logits, letterbox), self.classes)
+        frame_hw = (image.shape[0], image.shape[1])
+        if not self.tta:
+            return [self._look(image, self.letterbox(frame_hw))]
+        spec, input_hw = self.runtime.spec, self.input_hw
+        window_hw = spec.canvas_hw or round_up(input_hw, spec.stride)
+        boxes = [
+            covering(frame_hw, input_hw, window_hw, spec.stride, r) for r in RATIOS[: self.tta]
+        ]
+        mirrored = np.ascontiguousarray(image[:, ::-1])
+        return [
+            self._look(picture, box, window_hw, is_mirrored)
+            for box in boxes
+            for picture, is_mirrored in ((image, False), (mirrored, True))
+        ]
+
+    def labels(self, looks: list[Look]) -> UInt8:
+        """Turns a frame's looks into classes, uint8 `(H, W)` of the frame's size."""
+        if len(looks) > 1:
+            return mean_labels(looks)
+        return labels_of(looks[0].logits, looks[0].letterbox, looks[0].refine)
+
+    def _look(
+        self,
+        image: UInt8,
+        letterbox: Letterbox,
+        window_hw: Size | None = None,
+        is_mirrored: bool = False,
+    ) -> Look:
+        """Runs the network on a canvas, whole or in windows."""
+        spec = self.runtime.spec
+        pixels = letterbox.pack(image, spec.pad_rgb)
+        if window_hw:
+            logits = slide(self.logits, pixels, window_hw, spec.stride)
+        else:
+            logits = self.logits(pixels)
+        if not self.guided:
+            return Look(logits, letterbox, None, is_mirrored)
+        height, width = letterbox.image_hw
+        guide = luminance(pixels[:, :, :height, :width])
+        # As wide as a cell of the network's grid: what it could not see is taken from the picture.
+        radius = max(1, letterbox.canvas_hw[0] // logits.shape[1])
+        return Look(logits, letterbox, GuidedFilter(guide, radius), is_mirrored)
 
     def letterbox(self, frame_hw: Size) -> Letterbox:
         """Returns the way to this model's canvas and back, fitted anew when the size changes."""
@@ -85,7 +151,9 @@ class Segmenter(Closing):
         self.runtime.close()
 
 
-def labels_of(logits: Float32, letterbox: Letterbox) -> UInt8:
+def labels_of(
+    logits: Float32, letterbox: Letterbox, refine: Callable[[Float32], Float32] | None = None
+) -> UInt8:
     """Enlarges score maps to the frame and takes the likeliest class of each pixel.
 
     Two classes need one map, their difference: a tenth of the cost of an argmax over both. More
@@ -94,16 +162,17 @@ def labels_of(logits: Float32, letterbox: Letterbox) -> UInt8:
     Args:
         logits: float32 `(C, h, w)`.
         letterbox: The way back to the frame.
+        refine: Filters each map on the fitted picture.
 
     Returns:
         uint8 `(H, W)`, 0 to C - 1.
     """
     if len(logits) == 2:
-        return (letterbox.unpack(logits[1] - logits[0]) > 0).view(np.uint8)
+        return (letterbox.unpack(logits[1] - logits[0], refine) > 0).view(np.uint8)
     labels = np.zeros(letterbox.frame_hw, np.uint8)
-    best = letterbox.unpack(logits[0])
+    best = letterbox.unpack(logits[0], refine)
     for label in range(1, len(logits)):
-        scores = letterbox.unpack(logits[label])
+        scores = letterbox.unpack(logits[label], refine)
         labels[scores > best] = label
         np.maximum(best, scores, out=best)
     return labels

@@ -27,6 +27,8 @@ class ModelSpec:
     Attributes:
         arch: `lite`, or the backbone's official name, such as `dinov2_vits14`.
         classes: Class names; the index is the label. Index 0 is the background.
+        merged: Classes beyond `classes` that the head scores; the best of them is the background.
+            Empty where the head scores `classes`.
         input_hw: Size that a picture is fitted into before it is padded, height first.
         stride: Both sides of the network's input are multiples of it.
         canvas_hw: The one input size of a static graph; None where any multiple of `stride` runs.
@@ -47,6 +49,7 @@ class ModelSpec:
     stride: int
     canvas_hw: tuple[int, int] | None = None
     task: str = "segment"
+    merged: tuple[str, ...] = ()
     layers: tuple[int, ...] = ()
     backbone: str = ""
     mean: tuple[float, float, float] = IMAGENET_MEAN

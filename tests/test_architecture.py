@@ -9,12 +9,13 @@ ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
     {"errors"},
     {"closing", "spec", "results"},
-    {"geometry", "metrics", "artefacts", "pictures"},
-    {"overlay", "download"},
+    {"geometry", "metrics", "artefacts", "pictures", "report"},
+    {"overlay", "download", "tta", "upsampling"},
     {"models"},
     {"runtimes", "video", "data"},
     {"segmenter"},
     {"evaluation", "parity"},
+    {"figures"},
     {"cli", "training"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
@@ -24,7 +25,7 @@ DOORS = {
     "av": ("seg/video/mp4.py",),
     "onnxruntime": ("seg/runtimes/ort.py",),
     "onnx": ("export/",),
-    "matplotlib": ("seg/training/",),
+    "matplotlib": ("seg/training/", "seg/figures.py"),
     "PIL": ("seg/data/",),
 }
 CALLS = {"VideoCapture": "seg/video/sources.py", "imshow": "seg/video/sinks.py"}

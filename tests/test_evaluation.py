@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from seg.data import Sample, open_dataset
-from seg.data.samples import class_ids
+from seg.data.samples import class_ids, instance_ids
 from seg.errors import DataError, ShapeError
-from seg.evaluation import Evaluation, ImageScores, evaluate
+from seg.evaluation import Evaluation, evaluate
 from seg.geometry import Letterbox
-from seg.metrics import ConfusionMatrix
+from seg.metrics import Tally
 from seg.results import Float32, UInt8
 from seg.runtimes.fake import DEFAULT, FakeRuntime
 from seg.segmenter import Segmenter
@@ -66,7 +66,7 @@ def test_all_pixels_are_counted_in_one_matrix(samples: list[Sample]) -> None:
     assert scores.miou == pytest.approx((192 / 216 + 40 / 64) / 2)
     assert scores.pixel_accuracy == 232 / 256
     assert [image.name for image in scores.images] == [sample.image.name for sample in samples]
-    assert [image.matrix.foreground_iou for image in scores.images[:3]] == [8 / 24, 1.0, 0.0]
+    assert [image.tally.matrix.foreground_iou for image in scores.images[:3]] == [8 / 24, 1, 0]
 
 
 def test_false_area_is_the_mean_over_pictures_of_background_alone(samples: list[Sample]) -> None:
@@ -78,7 +78,7 @@ def test_false_area_is_the_mean_over_pictures_of_background_alone(samples: list[
 def test_negatives_have_a_false_area_and_no_iou(samples: list[Sample]) -> None:
     scores = evaluate(segmenter(), samples[2:])
     assert math.isnan(scores.miou) and math.isnan(scores.foreground_iou)
-    assert math.isnan(scores.interval()[0])
+    assert math.isnan(scores.intervals["foreground_iou"][0])
     values = scores.to_dict()
     assert values["miou"] is values["foreground_iou"] is None
     assert values["false_area"] == pytest.approx(8 / 64 / 2)
@@ -124,11 +124,38 @@ def test_an_observer_sees_each_picture_on_the_networks_grid(samples: list[Sample
 
 def test_the_interval_holds_the_score_and_is_the_same_again(samples: list[Sample]) -> None:
     scores = evaluate(segmenter(), samples)
-    low, high = scores.interval()
+    low, high = scores.intervals["foreground_iou"]
     assert 0 <= low < scores.foreground_iou < high <= 1
-    assert scores.interval() == (low, high)
-    alike = Evaluation(scores.classes, (scores.images[0],) * 9, scores.images[0].matrix)
-    assert alike.interval() == pytest.approx((8 / 24, 8 / 24))
+    again = Evaluation(scores.classes, scores.images, scores.tally)
+    assert again.intervals["foreground_iou"] == (low, high)
+    alike = Evaluation(scores.classes, (scores.images[0],) * 9, scores.images[0].tally)
+    assert alike.intervals["foreground_iou"] == pytest.approx((8 / 24, 8 / 24))
+
+
+def test_every_headline_has_an_interval_around_it(samples: list[Sample]) -> None:
+    values = evaluate(segmenter(), samples).to_dict()
+    assert set(values["intervals_95"]) == {
+        "miou", "foreground_iou", "pixel_accuracy", "boundary_iou", "boundary_f", "false_area",
+        "iou_small", "iou_medium", "iou_large",
+    }  # fmt: skip
+    for key, (low, high) in values["intervals_95"].items():
+        assert (values[key] is None and low is None) or low <= values[key] <= high, key
+    # Objects of 16 of 64 rows are medium, of 32 large; small ones there are none.
+    assert values["by_height"]["person"]["medium"] == {"iou": 8 / 24, "num_objects": 1}
+    assert values["by_height"]["person"]["large"] == {"iou": 1.0, "num_objects": 1}
+    assert values["iou_small"] is None and values["iou_medium"] == 8 / 24
+
+
+def test_masks_that_number_objects_tell_touching_people_apart(tmp_path: Path) -> None:
+    image = draw(tmp_path, "a", slice(8, 40), None).image
+    mask = np.zeros((64, 64), np.uint8)
+    mask[8:20], mask[20:40] = 1, 2  # 12 of 64 rows: small; 20: medium; together: large
+    cv2.imwrite(str(tmp_path / "m.png"), mask)
+    numbered = Sample(image, tmp_path / "m.png", instance_ids(1))
+    assert evaluate(segmenter(), [numbered]).tally.heights.num_objects[1].tolist() == [1, 1, 0]
+    cv2.imwrite(str(tmp_path / "m.png"), np.minimum(mask, 1))
+    plain = Sample(image, tmp_path / "m.png", class_ids(2))
+    assert evaluate(segmenter(), [plain]).tally.heights.num_objects[1].tolist() == [0, 0, 1]
 
 
 def test_the_values_are_json_without_nan(samples: list[Sample]) -> None:
@@ -154,9 +181,8 @@ def test_no_pictures_are_an_error() -> None:
 
 
 def test_false_area_of_a_picture_leaves_ignored_pixels_out() -> None:
-    matrix = ConfusionMatrix(2)
-    matrix.update(np.array([[0, 0, 0, 255]], np.uint8), np.array([[0, 0, 1, 1]], np.uint8))
-    assert ImageScores("a", matrix).false_area == pytest.approx(1 / 3)
+    labels, called = np.array([[0, 0, 0, 255]], np.uint8), np.array([[0, 0, 1, 1]], np.uint8)
+    assert Tally.of(labels, called, 2).false_area == pytest.approx(1 / 3)
 
 
 def test_calling_everything_background_scores_the_known_baseline(data_root: Path) -> None:

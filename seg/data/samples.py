@@ -8,7 +8,7 @@ import numpy as np
 
 from seg.data.reading import hw_of, read_image, read_mask, size_fault
 from seg.errors import DataError
-from seg.geometry import resize_labels
+from seg.geometry import Size, resize_labels
 from seg.metrics import IGNORE as IGNORE
 from seg.results import UInt8
 
@@ -74,6 +74,23 @@ class Sample:
             raise DataError(fault)
         labels = np.frombuffer(self.table, np.uint8)[values]
         return image, resize_labels(labels, hw)
+
+    def objects(self, hw: Size) -> UInt8 | None:
+        """Reads the number of each pixel's object.
+
+        Args:
+            hw: Size of the picture.
+
+        Returns:
+            uint8 `(H, W)`, 0 where there is none; None where the mask numbers no objects, which
+            one with the table `instance_ids` does.
+
+        Raises:
+            DataError: The mask is missing or damaged.
+        """
+        if self.mask is None or self.table[1] != self.table[2] or self.table[1] >= UNKNOWN:
+            return None
+        return resize_labels(read_mask(self.mask), hw)
 
     def label_fault(self, values: UInt8) -> str:
         """Returns the fault of a mask with values that stand for no label; empty where none has."""

@@ -7,6 +7,7 @@ from seg.models.backbone import Backbone
 from seg.models.base import Net, Normalise
 from seg.models.heads import BNHead
 from seg.models.lite import LiteNet
+from seg.models.merging import MergingHead
 from seg.models.vit import CONFIGS, DinoVisionTransformer
 from seg.spec import ModelSpec
 
@@ -19,6 +20,7 @@ class SegmentationNet(Net):
         num_classes: Maps of the output, the background included.
         mean: Channel means, RGB 0..1.
         std: Channel deviations, RGB 0..1.
+        num_merged: Classes beyond those that the head scores and counts as background.
     """
 
     def __init__(
@@ -27,11 +29,16 @@ class SegmentationNet(Net):
         num_classes: int,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
+        num_merged: int = 0,
     ) -> None:
         super().__init__()
         self.normalise = Normalise(mean, std)
         self.backbone = backbone
-        self.head = BNHead(backbone.channels, num_classes)
+        self.head = (
+            MergingHead(backbone.channels, num_classes, num_merged)
+            if num_merged
+            else BNHead(backbone.channels, num_classes)
+        )
 
     def training_logits(self, images: Tensor) -> list[Tensor]:
         """Returns the logits alone, `(B, C, H/14, W/14)`: there is no auxiliary head."""
@@ -42,7 +49,7 @@ def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
     """Builds the network that a spec describes.
 
     Args:
-        spec: `arch`, `classes`, `layers`, `mean` and `std` decide.
+        spec: `arch`, `classes`, `merged`, `layers`, `mean` and `std` decide.
         backbone: For DINOv2; None makes an empty one whose weights are loaded afterwards.
 
     Raises:
@@ -57,4 +64,4 @@ def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
     if backbone is None:
         vit = DinoVisionTransformer(CONFIGS[spec.arch])
         backbone = Backbone(vit, spec.layers, name=spec.arch, source=spec.backbone)
-    return SegmentationNet(backbone, num_classes, spec.mean, spec.std)
+    return SegmentationNet(backbone, num_classes, spec.mean, spec.std, len(spec.merged))

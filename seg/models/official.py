@@ -66,12 +66,28 @@ def find_official(name: str) -> Path:
     """
     # Meta calls the four registers `reg4` in its file names, and not in its folder names.
     file_name = name.replace("_reg", "_reg4") + "_pretrain.pth"
+    return find_file(file_name, name.removesuffix("_reg"), *KNOWN_FILES.get(name, (None, None)))
+
+
+def find_file(
+    file_name: str, folder: str, size: int | None = None, sha256: str | None = None
+) -> Path:
+    """Looks for one of Meta's files in `weights/` and torch hub's cache, else downloads it there.
+
+    Args:
+        file_name: The file's official name.
+        folder: Its folder below `BASE_URL`.
+        size: Its bytes, where they are known.
+        sha256: Its hash, where it is known.
+
+    Raises:
+        ArtefactError: It is nowhere here and cannot be downloaded.
+    """
     cached = Path(torch.hub.get_dir()) / "checkpoints" / file_name
     for path in (WEIGHTS / file_name, cached):
         if path.is_file():
             return path
-    size, sha256 = KNOWN_FILES.get(name, (None, None))
-    fetch(f"{BASE_URL}/{name.removesuffix('_reg')}/{file_name}", cached, size=size, sha256=sha256)
+    fetch(f"{BASE_URL}/{folder}/{file_name}", cached, size=size, sha256=sha256)
     if sha256 is None:
         logger.warning("No checksum of %s is known; only its size was checked.", file_name)
     return cached

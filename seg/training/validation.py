@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from seg.artefacts import atomic
 from seg.data.samples import Sample
 from seg.evaluation import Evaluation, evaluate
-from seg.geometry import Letterbox, resize
+from seg.figures import tile
+from seg.geometry import Letterbox
 from seg.overlay import Overlay
 from seg.results import Float32, Mask, UInt8
 from seg.segmenter import Segmenter
@@ -67,12 +68,5 @@ def contact_sheet(segmenter: Segmenter, samples: Sequence[Sample]) -> UInt8:
         image, labels = sample.load()
         known = np.where(labels == 255, 0, labels)
         for row, mask in zip(rows, (segmenter(image), Mask(known, segmenter.classes)), strict=True):
-            row.append(_tile(Overlay().draw(image, mask)))
+            row.append(tile(Overlay().draw(image, mask), TILE))
     return np.vstack([np.hstack(row) for row in rows])
-
-
-def _tile(picture: UInt8) -> UInt8:
-    box = Letterbox.fit((picture.shape[0], picture.shape[1]), (TILE, TILE), 1)
-    tile = np.full((TILE, TILE, 3), 255, np.uint8)
-    tile[: box.image_hw[0], : box.image_hw[1]] = resize(picture, box.image_hw)
-    return tile

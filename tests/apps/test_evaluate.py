@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -81,11 +82,14 @@ def test_the_table_shows_scores_model_and_canvas(
     assert lines["data"].endswith("valid: 2 pictures")
     assert "red.onnx: lite, ONNX Runtime" in lines["model"] and "CPU" in lines["model"]
     assert lines["fitted into"] == "fitted into 64x48, canvas multiples of 16"
-    assert lines["mIoU"] == "mIoU 0.8194"  # (32 / 36 + 12 / 16) / 2
+    assert lines["mIoU"].startswith("mIoU 0.8194 (")  # (32 / 36 + 12 / 16) / 2
     assert lines["foreground IoU"].startswith("foreground IoU 0.7500 (95 %")
-    assert lines["pixel accuracy"] == "pixel accuracy 0.9167"
-    assert lines["background"] == "background 0.8889 0.8889 1.0000"
-    assert lines["person"] == "person 0.7500 1.0000 0.7500"
+    assert lines["pixel accuracy"].startswith("pixel accuracy 0.9167 (")
+    assert lines["background"].startswith("background 0.8889 0.8889 1.0000")
+    assert lines["person"].startswith("person 0.7500 1.0000 0.7500")
+    assert lines["boundary IoU"].startswith("boundary IoU 0.")
+    # 16 of 48 rows: a third.
+    assert lines["IoU, medium"].startswith("IoU, medium 0.7500 (95 % of redrawn sets: 0.7500 to")
     assert "false area" not in lines
     assert "images/ masks/ with masks of 0 and 255" in shown.err
 
@@ -122,9 +126,48 @@ def test_negatives_report_their_false_area_alone(
 ) -> None:
     assert run(app, folder, "--data", f"{folder / 'rooms'},negatives", "--split", "all") == 0
     out = capsys.readouterr().out
-    assert "false area      0.1250, the mean of 2 pictures" in out
-    assert "worst         red.png 0.2500, black.png 0.0000" in out
+    assert "false area      0.1250  (95 % of redrawn sets: 0.0000 to 0.2500)" in out
+    assert "worst           red.png 0.2500; black.png 0.0000" in out
     assert "IoU" not in out
+
+
+def test_markdown_holds_every_table(app: ModuleType, folder: Path) -> None:
+    target = folder / "scores.md"
+    assert run(app, folder, "--data", str(folder), "--markdown", str(target)) == 0
+    text = target.read_text()
+    assert "| foreground IoU | 0.7500 | 0.7500 to 0.7500 |" in text
+    assert "| person | 0.7500 | 1.0000 | 0.7500 |" in text
+    assert "| person | medium | 1 | 0.7500 |" in text
+    for row in [line for line in text.splitlines() if line.startswith("|")]:
+        assert row.count("|") in (3, 4, 5, 7)
+
+
+def test_pictures_show_the_worst_first(app: ModuleType, folder: Path) -> None:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[24:] = 255  # nothing of it is found, and rows 0 to 11 are false
+    cv2.imwrite(str(folder / "masks/1.png"), mask)
+    words = ["--data", str(folder), "--split", "all", "--pictures", str(folder / "figures")]
+    assert run(app, folder, *words) == 0
+    worst = cv2.imread(str(folder / "figures/worst.png"))
+    assert worst.shape == (3 * 320, 3 * 320, 3)
+    row, rest = worst[:320, 640:], worst[320:640, 640:]
+    assert row[45, 160].tolist() == [235, 130, 40]  # false: below the caption, above row 12 of 48
+    assert row[200, 160].tolist() == [60, 60, 235]  # missed
+    assert rest[70, 160].tolist() == [60, 60, 235]
+    assert rest[200, 160].tolist() == [64, 64, 64]  # right: the picture in grey
+    assert cv2.imread(str(folder / "figures/confusion.png")).std() > 5
+    assert run(app, folder, *words) == 1  # never replaced unasked
+
+
+def test_without_matplotlib_pictures_are_one_line(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert run(app, folder, "--data", str(folder), "--pictures", str(folder / "figures")) == 1
+    assert "error: --pictures needs matplotlib: pip install" in capsys.readouterr().err
+    assert not list((folder / "figures").iterdir())
 
 
 def test_imgsz_is_width_then_height(

@@ -1,22 +1,13 @@
-"""ConfusionMatrix: pixels counted by true and predicted class, and what follows from the counts.
-
-One matrix is filled over a whole data set, at the pictures' own size. The mean of batches' IoU is
-another number, which changes with the batch size; it is never formed here.
-"""
-
-from typing import Final, Self
+"""ConfusionMatrix: pixels counted by true and predicted class, and what follows from the counts."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seg.errors import ShapeError
+from seg.metrics.counts import IGNORE, Counts, Scores, check_types, mean, ratio
 from seg.results import UInt8
 
-IGNORE: Final = 255
-Scores = NDArray[np.float64]
 
-
-class ConfusionMatrix:
+class ConfusionMatrix(Counts):
     """Counts of pixels, `(C, C)` int64: rows are true classes, columns predicted ones.
 
     A score that divides by zero is NaN: IoU of a class that is in neither the labels nor the
@@ -27,14 +18,7 @@ class ConfusionMatrix:
     """
 
     def __init__(self, num_classes: int) -> None:
-        self.counts: NDArray[np.int64] = np.zeros((num_classes, num_classes), np.int64)
-
-    @classmethod
-    def of(cls, counts: NDArray[np.int64]) -> Self:
-        """Returns the matrix of counts `(C, C)` that are known."""
-        matrix = cls(0)
-        matrix.counts = counts
-        return matrix
+        self.counts = np.zeros((num_classes, num_classes), np.int64)
 
     def update(self, labels: UInt8, predicted: UInt8) -> None:
         """Adds the pixels of one or more pictures.
@@ -46,15 +30,7 @@ class ConfusionMatrix:
         Raises:
             ShapeError: The arrays have other types or shapes, or a class is out of range.
         """
-        if (
-            labels.dtype != np.uint8
-            or predicted.dtype != np.uint8
-            or labels.shape != predicted.shape
-        ):
-            raise ShapeError(
-                f"Labels and predictions are uint8 of one shape; got {labels.dtype} "
-                f"{labels.shape} and {predicted.dtype} {predicted.shape}."
-            )
+        check_types(labels, predicted)
         num_classes = len(self.counts)
         # 256 x 256 bins need no mask of the ignored pixels, which would cost more than counting.
         pairs = labels.astype(np.uint16).ravel() << 8 | predicted.ravel()
@@ -62,12 +38,6 @@ class ConfusionMatrix:
         if table.sum() != table[:num_classes, :num_classes].sum():
             raise ShapeError(f"There are {num_classes} classes; a label or prediction is higher.")
         self.counts += table[:num_classes, :num_classes]
-
-    def __add__(self, other: Self) -> Self:
-        """Returns the matrix of the pixels of both."""
-        if self.counts.shape != other.counts.shape:
-            raise ShapeError(f"{len(self.counts)} classes cannot add to {len(other.counts)}.")
-        return type(self).of(self.counts + other.counts)
 
     @property
     def num_pixels(self) -> int:
@@ -78,38 +48,29 @@ class ConfusionMatrix:
     def iou(self) -> Scores:
         """Intersection over union of each class, `(C,)`."""
         hits = self.counts.diagonal()
-        return _ratio(hits, self.counts.sum(0) + self.counts.sum(1) - hits)
+        return ratio(hits, self.counts.sum(0) + self.counts.sum(1) - hits)
 
     @property
     def precision(self) -> Scores:
         """Of the pixels called a class, the share that is it, `(C,)`."""
-        return _ratio(self.counts.diagonal(), self.counts.sum(0))
+        return ratio(self.counts.diagonal(), self.counts.sum(0))
 
     @property
     def recall(self) -> Scores:
         """Of the pixels of a class, the share that is called it, `(C,)`."""
-        return _ratio(self.counts.diagonal(), self.counts.sum(1))
+        return ratio(self.counts.diagonal(), self.counts.sum(1))
 
     @property
     def miou(self) -> float:
         """Mean IoU of the classes that are in the labels or predictions."""
-        return _mean(self.iou)
+        return mean(self.iou)
 
     @property
     def foreground_iou(self) -> float:
         """As `miou`, without class 0, the background."""
-        return _mean(self.iou[1:])
+        return mean(self.iou[1:])
 
     @property
     def pixel_accuracy(self) -> float:
         """Share of the pixels that are called what they are."""
-        return float(_ratio(self.counts.trace(), self.counts.sum()))
-
-
-def _ratio(part: NDArray[np.int64] | np.int64, whole: NDArray[np.int64] | np.int64) -> Scores:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
-
-
-def _mean(scores: Scores) -> float:
-    present = scores[~np.isnan(scores)]
-    return float(present.mean()) if present.size else float("nan")
+        return float(ratio(self.counts.trace(), self.counts.sum()))

@@ -1,0 +1,25 @@
+"""Scores of masks: counts that add up over the pictures of a data set, and what follows from them.
+
+Counts are summed over a whole data set, at the pictures' own size, and divided once at the end.
+The mean of batches' scores is another number, which changes with the batch size; it is never
+formed here.
+"""
+
+from seg.metrics.bootstrap import Interval, intervals
+from seg.metrics.boundaries import BoundaryCounts
+from seg.metrics.confusion import ConfusionMatrix
+from seg.metrics.counts import IGNORE, Scores
+from seg.metrics.heights import BINS, HeightCounts
+from seg.metrics.tally import Tally
+
+__all__ = [
+    "BINS",
+    "IGNORE",
+    "BoundaryCounts",
+    "ConfusionMatrix",
+    "HeightCounts",
+    "Interval",
+    "Scores",
+    "Tally",
+    "intervals",
+]
