@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = args.output or FOLDER / f"{clip.stem}-overlay.mp4"
     job = ["--input", clip, "--output", output, "--model", args.model, "--device", args.device]
     job += ["--imgsz", *args.imgsz] if args.imgsz else []
+    job += ["--runtime", args.runtime] if args.runtime else []
+    job += ["--precision", args.precision] if args.precision else []
     job += ["--overwrite"] if not args.output else []
     words = [str(word) for word in job]
     cli.note(f"python apps/infer_video.py {' '.join(words)}")

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_file = args.json not in (None, STDOUT)
     if is_file:
         refuse_overwrite(args.json, args.overwrite)
-    with Segmenter(args.model, args.device, cli.hw(args.imgsz)) as segmenter:
+    with cli.segmenter(args) as segmenter:
         data = open_dataset(args.data, segmenter.classes)
         samples = data.split(args.split)
         for line in (f"{data.name}: {data.description}", *check(samples)):

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from seg import cli
 from seg.errors import SourceError
-from seg.segmenter import Segmenter
 from seg.video import loop
 from seg.video.base import Sink
 from seg.video.flags import add_drawing_flags, overlay_of, refuse_same
@@ -53,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.show:
             sinks.append(stack.enter_context(Window("dinoseg", hold=True)))
-        segment = stack.enter_context(Segmenter(args.model, args.device, cli.hw(args.imgsz)))
+        segment = stack.enter_context(cli.segmenter(args))
         cli.note(f"{args.model}: {segment.description}")
         report = loop.run(source, loop.Draw(segment, overlay_of(args), meter), sinks, meter)
     print(*pictures.written, report, sep="\n")

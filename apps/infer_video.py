@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from seg import cli
-from seg.segmenter import Segmenter
 from seg.video import loop
 from seg.video.base import Sink
 from seg.video.flags import add_drawing_flags, overlay_of, refuse_same
@@ -52,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         writer = Mp4Writer(output, args.overwrite, source.path, source.fps)
         sinks.append(stack.enter_context(writer))
-        segment = stack.enter_context(Segmenter(args.model, args.device, cli.hw(args.imgsz)))
+        segment = stack.enter_context(cli.segmenter(args))
         cli.note(f"{args.model}: {segment.description}")
         draw = loop.Draw(segment, overlay_of(args), meter, caption=args.show)
         report = loop.run(source, draw, sinks, meter)

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from seg import cli
 from seg.errors import SourceError
-from seg.segmenter import Segmenter
 from seg.video import loop
 from seg.video.base import Sink
 from seg.video.flags import add_drawing_flags, overlay_of
@@ -49,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.output:
             sinks.append(stack.enter_context(Mp4Writer(args.output, args.overwrite)))
-        segment = stack.enter_context(Segmenter(args.model, args.device, cli.hw(args.imgsz)))
+        segment = stack.enter_context(cli.segmenter(args))
         source = stack.enter_context(open_source(args.input))
         cli.note(f"{args.model}: {segment.description}")
         draw = loop.Draw(segment, overlay_of(args), meter, caption=True)

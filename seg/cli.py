@@ -8,7 +8,8 @@ from pathlib import Path
 from seg.artefacts import DEFAULT_MODEL
 from seg.errors import SegError
 from seg.geometry import Size
-from seg.runtimes import DEVICES
+from seg.runtimes import DEVICES, ENGINES, PRECISIONS, SUFFIXES
+from seg.segmenter import Segmenter
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -28,16 +29,29 @@ class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpF
 
 
 def add_model_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds `--model`, `--imgsz` and `--device`: which network runs, at what size, where."""
+    """Adds the flags that say which network runs, at what size, and on what."""
     flags.add_argument(
         "--model",
         type=Path,
         default=DEFAULT_MODEL,
         metavar="FILE",
-        help=f".onnx or .pt (default: weights/{DEFAULT_MODEL.name})",
+        help=f"{', '.join(SUFFIXES)} (default: weights/{DEFAULT_MODEL.name})",
     )
     add_imgsz(flags, None, "box that frames are fitted into; default: the model's own")
     flags.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
+    flags.add_argument("--runtime", choices=tuple(ENGINES), help="engine; default: by the suffix")
+    flags.add_argument("--precision", choices=PRECISIONS, help="what OpenVINO computes in")
+
+
+def segmenter(args: argparse.Namespace) -> Segmenter:
+    """Opens the model that the flags of `add_model_flags` name."""
+    return Segmenter(
+        args.model,
+        args.device,
+        hw(args.imgsz),
+        runtime=args.runtime,
+        precision=args.precision,
+    )
 
 
 def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, text: str) -> None:

@@ -16,10 +16,12 @@ class Segmenter(Closing):
     """Segments frames of any size with one model.
 
     Args:
-        model: A model file (`.onnx`, `.pt`), or a runtime that is already open.
+        model: A model file (`.onnx`, `.xml`, `.pt`), or a runtime that is already open.
         device: `auto`, `cpu` or `cuda`; only for a file.
         input_hw: Size to fit frames into, height first; None takes the model's own. A static
             graph takes any that fits on its canvas.
+        runtime: The engine for a file, such as `openvino`; None goes by the suffix.
+        precision: What OpenVINO computes in, `float32` or `bfloat16`; None leaves it the choice.
 
     Raises:
         ArtefactError: The file is missing, foreign or damaged.
@@ -27,9 +29,17 @@ class Segmenter(Closing):
     """
 
     def __init__(
-        self, model: str | Path | Runtime, device: str = "auto", input_hw: Size | None = None
+        self,
+        model: str | Path | Runtime,
+        device: str = "auto",
+        input_hw: Size | None = None,
+        *,
+        runtime: str | None = None,
+        precision: str | None = None,
     ) -> None:
-        self.runtime = model if isinstance(model, Runtime) else open_runtime(model, device)
+        if not isinstance(model, Runtime):
+            model = open_runtime(model, device, runtime, precision)
+        self.runtime = model
         self.input_hw = input_hw or self.runtime.spec.input_hw
         self._letterbox: Letterbox | None = None
 

@@ -23,6 +23,7 @@ DOORS = {
     "albumentations": ("seg/data/augment.py",),
     "av": ("seg/video/mp4.py",),
     "onnxruntime": ("seg/runtimes/ort.py",),
+    "openvino": ("seg/runtimes/ov.py",),
     "onnx": ("export/",),
     "matplotlib": ("seg/training/",),
     "PIL": ("seg/data/",),
