@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     job += ["--imgsz", *args.imgsz] if args.imgsz else []
     job += ["--runtime", args.runtime] if args.runtime else []
     job += ["--precision", args.precision] if args.precision else []
+    job += ["--verify"] if args.verify else []
     job += ["--overwrite"] if not args.output else []
     words = [str(word) for word in job]
     cli.note(f"python apps/infer_video.py {' '.join(words)}")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from seg import golden
 from seg.artefacts import DEFAULT_MODEL
 from seg.errors import SegError
 from seg.geometry import Size
@@ -41,17 +42,27 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
     flags.add_argument("--runtime", choices=tuple(ENGINES), help="engine; default: by the suffix")
     flags.add_argument("--precision", choices=PRECISIONS, help="what OpenVINO computes in")
+    flags.add_argument(
+        "--verify",
+        action="store_true",
+        help="first check this engine's scores against those of the source that the model carries",
+    )
 
 
 def segmenter(args: argparse.Namespace) -> Segmenter:
-    """Opens the model that the flags of `add_model_flags` name."""
-    return Segmenter(
+    """Opens the model that the flags of `add_model_flags` name, and verifies it where asked."""
+    opened = Segmenter(
         args.model,
         args.device,
         hw(args.imgsz),
         runtime=args.runtime,
         precision=args.precision,
     )
+    if args.verify:
+        note(
+            f"verified: scores are off by {golden.verify(opened):.1g} deviations from the source's"
+        )
+    return opened
 
 
 def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, text: str) -> None:

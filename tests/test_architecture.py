@@ -14,7 +14,7 @@ RANKS = [
     {"models"},
     {"runtimes", "video", "data"},
     {"segmenter"},
-    {"evaluation", "parity"},
+    {"evaluation", "parity", "golden"},
     {"cli", "training"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

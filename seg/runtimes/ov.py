@@ -19,6 +19,7 @@ from seg.spec import METADATA_KEY, ModelSpec
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 NAMES = {hint: name for name, hint in HINTS.items()}
+COARSER = ("float32", "float16", "bfloat16", "int8")
 DEVICE = "CPU"
 
 
@@ -27,20 +28,22 @@ class OpenVinoRuntime(Runtime):
 
     Args:
         compiled: The network.
-        spec: What it is.
+        metadata: What its file says of itself.
         asked: The precision that was pinned; None where OpenVINO chose.
     """
 
     def __init__(
-        self, compiled: openvino.CompiledModel, spec: ModelSpec, asked: str | None
+        self, compiled: openvino.CompiledModel, metadata: Mapping[str, str], asked: str | None
     ) -> None:
-        self.spec = spec
+        self.metadata = metadata
+        self.spec = ModelSpec.from_json(metadata[METADATA_KEY])
         self._request: openvino.InferRequest | None = compiled.create_infer_request()
         self._outputs = [output.get_any_name() for output in compiled.outputs]
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         taken = NAMES.get(hint, hint)
         if asked and taken != asked:
             raise EngineMissing(f"--precision {asked}: OpenVINO took {taken} instead.")
+        self.precision = max(taken, self.spec.precision, key=COARSER.index)
         version = openvino.__version__.split("-")[0]
         choice = "as asked" if asked else "its own choice here; --precision pins it"
         self.description = f"OpenVINO {version}, {DEVICE}, {taken} ({choice})"
@@ -77,13 +80,13 @@ def open_file(path: Path, device: str, precision: str | None = None) -> OpenVino
     ):
         raise EngineMissing("--precision bfloat16: this CPU has none; take float32.")
     model = _read(core, path)
-    spec = ModelSpec.from_json(_metadata(model, path)[METADATA_KEY])
+    metadata = _metadata(model, path)
     properties = {"INFERENCE_PRECISION_HINT": HINTS[precision]} if precision else {}
     try:
         compiled = core.compile_model(model, DEVICE, properties)
     except Exception as error:
         raise ArtefactError(f"OpenVINO cannot compile {path.name}: {_last_line(error)}") from error
-    return OpenVinoRuntime(compiled, spec, precision)
+    return OpenVinoRuntime(compiled, metadata, precision)
 
 
 def _read(core: openvino.Core, path: Path) -> openvino.Model:
