@@ -13,14 +13,12 @@ import dataclasses
 import hashlib
 import json
 import logging
-import platform
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seg import cli
+from seg import cli, machine
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from seg.results import UInt8
     from seg.spec import ModelSpec
 
-VERSIONS = ("dinoseg", "torch", "onnx", "onnxruntime", "numpy", "opencv-python")
 OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 23 only from 10.14
 
 
@@ -135,8 +132,8 @@ def verify(net: "nn.Module", spec: "ModelSpec", path: Path, frames: Sequence["UI
             "frames_sha256": [hashlib.sha256(frame.tobytes()).hexdigest() for frame in frames],
             "source": source.description,
             "candidate": exported.description,
-            "device": platform.processor() or platform.machine(),
-            "versions": {name: version(name) for name in VERSIONS},
+            "device": machine.cpu(),
+            "versions": machine.versions(),
         }
         known = dict(exported.runtime.metadata)
     model = onnx.load(str(path))

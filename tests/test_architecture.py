@@ -8,14 +8,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
     {"errors"},
-    {"closing", "spec", "results"},
+    {"closing", "spec", "results", "machine"},
     {"geometry", "metrics", "artefacts", "pictures"},
     {"overlay", "download"},
     {"models"},
     {"runtimes", "video", "data"},
     {"segmenter"},
     {"evaluation", "parity", "golden"},
-    {"cli", "training"},
+    {"cli", "training", "benchmark"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 DOORS = {
@@ -25,7 +25,7 @@ DOORS = {
     "onnxruntime": ("seg/runtimes/ort.py",),
     "openvino": ("seg/runtimes/ov.py",),
     "onnx": ("export/",),
-    "matplotlib": ("seg/training/",),
+    "matplotlib": ("seg/training/", "seg/benchmark/chart.py"),
     "PIL": ("seg/data/",),
 }
 CALLS = {"VideoCapture": "seg/video/sources.py", "imshow": "seg/video/sinks.py"}
