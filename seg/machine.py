@@ -9,6 +9,10 @@ PACKAGES = (
     "dinoseg", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu", "openvino",
     "tensorrt", "torch", "onnx",
 )  # fmt: skip
+OPENCV_WHEELS = (
+    "opencv-python", "opencv-python-headless", "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)  # fmt: skip
 
 
 def cpu() -> str:

@@ -15,7 +15,7 @@ RANKS = [
     {"runtimes", "video", "data"},
     {"segmenter"},
     {"evaluation", "parity", "golden"},
-    {"cli", "training", "benchmark"},
+    {"cli", "training", "benchmark", "doctor"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 DOORS = {

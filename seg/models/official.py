@@ -64,17 +64,27 @@ def find_official(name: str) -> Path:
     Raises:
         ArtefactError: It is nowhere here and cannot be downloaded.
     """
-    # Meta calls the four registers `reg4` in its file names, and not in its folder names.
-    file_name = name.replace("_reg", "_reg4") + "_pretrain.pth"
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / file_name
-    for path in (WEIGHTS / file_name, cached):
-        if path.is_file():
-            return path
+    local = find_local(name)
+    if local is not None:
+        return local
+    cached = _places(name)[-1]
+    file_name = cached.name
     size, sha256 = KNOWN_FILES.get(name, (None, None))
     fetch(f"{BASE_URL}/{name.removesuffix('_reg')}/{file_name}", cached, size=size, sha256=sha256)
     if sha256 is None:
         logger.warning("No checksum of %s is known; only its size was checked.", file_name)
     return cached
+
+
+def find_local(name: str) -> Path | None:
+    """Returns the official file of a model where this machine has it; never downloads."""
+    return next((path for path in _places(name) if path.is_file()), None)
+
+
+def _places(name: str) -> tuple[Path, Path]:
+    # Meta calls the four registers `reg4` in its file names, and not in its folder names.
+    file_name = name.replace("_reg", "_reg4") + "_pretrain.pth"
+    return WEIGHTS / file_name, Path(torch.hub.get_dir()) / "checkpoints" / file_name
 
 
 def read_official(path: Path, name: str) -> dict[str, Tensor]:
