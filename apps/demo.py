@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     job += ["--imgsz", *args.imgsz] if args.imgsz else []
     job += ["--tta", args.tta] if args.tta else []
     job += ["--guided"] if args.guided else []
+    job += ["--runtime", args.runtime] if args.runtime else []
+    job += ["--precision", args.precision] if args.precision else []
+    job += ["--verify"] if args.verify else []
     job += ["--overwrite"] if not args.output else []
     words = [str(word) for word in job]
     cli.note(f"python apps/infer_video.py {' '.join(words)}")

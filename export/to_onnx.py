@@ -10,6 +10,7 @@ are compared with torch's on --input, or on public-domain photos that scikit-ima
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import logging
 import warnings
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seg import cli
+from seg import cli, machine
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,6 +62,8 @@ def write_onnx(net: "nn.Module", spec: "ModelSpec", path: Path, opset: int = OPS
     import onnx
     import torch
 
+    from seg.spec import METADATA_KEY
+
     if spec.canvas_hw:
         images, free = torch.rand(1, 3, *spec.canvas_hw), None
     else:
@@ -88,16 +91,9 @@ def write_onnx(net: "nn.Module", spec: "ModelSpec", path: Path, opset: int = OPS
     assert program is not None
     model = program.model_proto
     _forget_machine(model)
-    onnx.helper.set_model_props(model, _metadata(spec))
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
-
-
-def _metadata(spec: "ModelSpec", parity: "Parity | None" = None) -> dict[str, str]:
-    from seg.spec import METADATA_KEY
-
-    values = {METADATA_KEY: spec.to_json()}
-    return values | ({"dinoseg.parity": json.dumps(parity.to_dict())} if parity else {})
 
 
 def _forget_machine(model: "object") -> None:
@@ -113,7 +109,10 @@ def _forget_machine(model: "object") -> None:
 
 
 def verify(net: "nn.Module", spec: "ModelSpec", path: Path, frames: Sequence["UInt8"]) -> "Parity":
-    """Compares the file's masks with torch's, and writes the result into the file.
+    """Compares the file's masks with torch's, and writes what `--verify` needs into the file.
+
+    That is the result, on what and by which versions it was found, and the source's scores on the
+    golden picture.
 
     Raises:
         ParityError: They differ by more than rounding.
@@ -121,6 +120,7 @@ def verify(net: "nn.Module", spec: "ModelSpec", path: Path, frames: Sequence["UI
     import onnx
     import torch
 
+    from seg import golden
     from seg.parity import compare
     from seg.runtimes.pytorch import TorchRuntime
     from seg.segmenter import Segmenter
@@ -128,9 +128,20 @@ def verify(net: "nn.Module", spec: "ModelSpec", path: Path, frames: Sequence["UI
     source = Segmenter(TorchRuntime(net, spec, torch.device("cpu")))
     with Segmenter(path, device="cpu") as exported:
         parity = compare(source, exported, frames).require(spec.precision)
+        record = parity.to_dict() | {
+            "frames_sha256": [hashlib.sha256(frame.tobytes()).hexdigest() for frame in frames],
+            "source": source.description,
+            "candidate": exported.description,
+            "device": machine.cpu(),
+            "versions": machine.versions(),
+        }
+        known = dict(exported.runtime.metadata)
     model = onnx.load(str(path))
-    onnx.helper.set_model_props(model, _metadata(spec, parity))
+    known |= {"dinoseg.parity": json.dumps(record), golden.GOLDEN_KEY: golden.record(source)}
+    onnx.helper.set_model_props(model, known)
     onnx.save(model, str(path))
+    with Segmenter(path, device="cpu") as exported:
+        golden.verify(exported)
     return parity
 
 

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from seg import golden
 from seg.artefacts import DEFAULT_MODEL
 from seg.errors import SegError
 from seg.geometry import Size
-from seg.runtimes import DEVICES
+from seg.runtimes import DEVICES, ENGINES, PRECISIONS, SUFFIXES
 from seg.segmenter import Segmenter
 from seg.tta import RATIOS
 
@@ -30,16 +31,23 @@ class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpF
 
 
 def add_model_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags of `segmenter`: which network runs, at what size, where, how often."""
+    """Adds the flags of `segmenter`: which network runs, at what size, on what, how often."""
     flags.add_argument(
         "--model",
         type=Path,
         default=DEFAULT_MODEL,
         metavar="FILE",
-        help=f".onnx or .pt (default: weights/{DEFAULT_MODEL.name})",
+        help=f"{', '.join(SUFFIXES)} (default: weights/{DEFAULT_MODEL.name})",
     )
     add_imgsz(flags, None, "box that frames are fitted into; default: the model's own")
     flags.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
+    flags.add_argument("--runtime", choices=tuple(ENGINES), help="engine; default: by the suffix")
+    flags.add_argument("--precision", choices=PRECISIONS, help="what OpenVINO computes in")
+    flags.add_argument(
+        "--verify",
+        action="store_true",
+        help="first check this engine's scores against those of the source that the model carries",
+    )
     flags.add_argument(
         "--tta",
         type=int,
@@ -53,8 +61,21 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def segmenter(args: argparse.Namespace) -> Segmenter:
-    """Opens the model that the flags of `add_model_flags` name; raises as `Segmenter` does."""
-    return Segmenter(args.model, args.device, hw(args.imgsz), tta=args.tta, guided=args.guided)
+    """Opens the model that the flags of `add_model_flags` name, and verifies it where asked."""
+    opened = Segmenter(
+        args.model,
+        args.device,
+        hw(args.imgsz),
+        runtime=args.runtime,
+        precision=args.precision,
+        tta=args.tta,
+        guided=args.guided,
+    )
+    if args.verify:
+        note(
+            f"verified: scores are off by {golden.verify(opened):.1g} deviations from the source's"
+        )
+    return opened
 
 
 def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, text: str) -> None:

@@ -4,15 +4,18 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, Self
 
+import cv2
 import numpy as np
 
 from seg.errors import ParityError, SpecMismatch
 from seg.results import Float32, UInt8
 from seg.segmenter import Segmenter, labels_of
 
-# The share of pixels whose class must agree; a precision changes scores near an edge, no more.
-AGREEMENT = {"float32": 0.9999, "float16": 0.999, "bfloat16": 0.995}
-MASK_IOU = {"float32": 0.999, "float16": 0.995, "bfloat16": 0.98}
+# What a precision may change: scores near an edge, no more.
+AGREEMENT = {"float32": 0.9999, "float16": 0.999, "bfloat16": 0.995, "int8": 0.995}
+MASK_IOU = {"float32": 0.999, "float16": 0.995, "bfloat16": 0.98, "int8": 0.97}
+NEIGHBOURS = np.ones((3, 3), np.uint8)
+BOUNDARY_F = {"float32": 0.999, "float16": 0.99, "bfloat16": 0.95, "int8": 0.95}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,14 +25,19 @@ class Parity:
     Attributes:
         frames: Number of frames compared.
         agreement: Share of all pixels with the same class, 0..1.
+        flipped: Largest share of one frame's pixels that have another class.
         mask_iou: Lowest IoU between the two masks of a class in a frame; 1 where both are empty.
+        boundary_f: Lowest F score of a class's outlines in a frame: how much of each lies within a
+            pixel of the other. It sees a shift that large masks hide from the IoU.
         cosine: Lowest cosine between the two logit maps of a frame.
         max_difference: Largest absolute difference of a logit.
     """
 
     frames: int
     agreement: float
+    flipped: float
     mask_iou: float
+    boundary_f: float
     cosine: float
     max_difference: float
 
@@ -40,17 +48,21 @@ class Parity:
     def __str__(self) -> str:
         return (
             f"{self.frames} frames: {100 * self.agreement:.4f} % of the pixels agree, "
-            f"lowest mask IoU {self.mask_iou:.5f}, lowest logit cosine {self.cosine:.7f}, "
+            f"{100 * self.flipped:.4f} % flipped in the worst frame, "
+            f"lowest mask IoU {self.mask_iou:.5f}, lowest boundary F {self.boundary_f:.5f}, "
+            f"lowest logit cosine {self.cosine:.7f}, "
             f"largest logit difference {self.max_difference:.2g}"
         )
 
     def require(self, precision: str) -> Self:
         """Returns itself, or raises ParityError where the masks differ too much for `precision`."""
-        if self.agreement >= AGREEMENT[precision] and self.mask_iou >= MASK_IOU[precision]:
+        found = self.agreement, self.mask_iou, self.boundary_f
+        least = AGREEMENT[precision], MASK_IOU[precision], BOUNDARY_F[precision]
+        if all(value >= limit for value, limit in zip(found, least, strict=True)):
             return self
         raise ParityError(
-            f"The masks differ from the source's: {self}. Expected at least "
-            f"{100 * AGREEMENT[precision]} % and {MASK_IOU[precision]} in {precision}."
+            f"The masks differ from the source's: {self}. Expected in {precision} at least "
+            f"{100 * least[0]:g} %, IoU {least[1]} and F {least[2]}."
         )
 
 
@@ -69,19 +81,21 @@ def compare(reference: Segmenter, candidate: Segmenter, frames: Iterable[UInt8])
     pairs = [_compare_frame(reference, candidate, frame) for frame in frames]
     if not pairs:
         raise SpecMismatch("Parity needs at least one frame.")
-    agreement, iou, cosine, difference = np.array(pairs).T
+    agreement, iou, boundary_f, cosine, difference = np.array(pairs).T
     return Parity(
-        len(pairs),
-        float(agreement.mean()),
-        float(iou.min()),
-        float(cosine.min()),
-        float(difference.max()),
+        frames=len(pairs),
+        agreement=float(agreement.mean()),
+        flipped=float(1 - agreement.min()),
+        mask_iou=float(iou.min()),
+        boundary_f=float(boundary_f.min()),
+        cosine=float(cosine.min()),
+        max_difference=float(difference.max()),
     )
 
 
 def _compare_frame(
     reference: Segmenter, candidate: Segmenter, frame: UInt8
-) -> tuple[float, float, float, float]:
+) -> tuple[float, float, float, float, float]:
     frame_hw = (frame.shape[0], frame.shape[1])
     boxes = reference.letterbox(frame_hw), candidate.letterbox(frame_hw)
     if boxes[0] != boxes[1]:
@@ -96,6 +110,7 @@ def _compare_frame(
     return (
         float((labels[0] == labels[1]).mean()),
         _lowest_iou(labels[0], labels[1], len(logits[0])),
+        _lowest_boundary_f(labels[0], labels[1], len(logits[0])),
         _cosine(logits[0], logits[1]),
         float(np.abs(logits[0] - logits[1]).max()),
     )
@@ -108,6 +123,27 @@ def _lowest_iou(one: UInt8, other: UInt8, num_classes: int) -> float:
         both = np.count_nonzero((one == label) & (other == label))
         found.append(both / either if either else 1.0)
     return min(found)
+
+
+def _lowest_boundary_f(one: UInt8, other: UInt8, num_classes: int) -> float:
+    found = [1.0]
+    for label in range(1, num_classes):
+        edges = [_outline((labels == label).view(np.uint8)) for labels in (one, other)]
+        reach = [np.asarray(cv2.dilate(edge, NEIGHBOURS), np.uint8) for edge in edges]
+        lengths = [int(np.count_nonzero(edge)) for edge in edges]
+        if any(lengths):
+            # F = 2PR / (P + R) from the two shares, or 0 where they have nothing in common.
+            hits = np.count_nonzero(edges[0] & reach[1]), np.count_nonzero(edges[1] & reach[0])
+            precision, recall = (
+                hit / max(1, all_) for hit, all_ in zip(hits, lengths, strict=True)
+            )
+            found.append(2 * precision * recall / max(precision + recall, 1e-12))
+    return min(found)
+
+
+def _outline(mask: UInt8) -> UInt8:
+    """Returns the pixels of a mask that touch another class; the frame's border is no edge."""
+    return np.asarray(mask - cv2.erode(mask, NEIGHBOURS), np.uint8)
 
 
 def _cosine(one: Float32, other: Float32) -> float:

@@ -19,10 +19,12 @@ class Segmenter(Closing):
     """Segments frames of any size with one model.
 
     Args:
-        model: A model file (`.onnx`, `.pt`), or a runtime that is already open.
+        model: A model file (`.onnx`, `.xml`, `.pt`), or a runtime that is already open.
         device: `auto`, `cpu` or `cuda`; only for a file.
         input_hw: Size to fit frames into, height first; None takes the model's own. A static
             graph takes any that fits on its canvas.
+        runtime: The engine for a file, such as `openvino`; None goes by the suffix.
+        precision: What OpenVINO computes in, `float32` or `bfloat16`; None leaves it the choice.
         tta: 0 looks once. N looks at the first N ratios 1, 1.32, 1.73, 2.28, 3, in windows of the
             model's canvas that slide by half of it, each also mirrored, and averages: slower and
             better. It is what the original calls HEAD_SCALE_COUNT (`seg.tta`).
@@ -40,13 +42,17 @@ class Segmenter(Closing):
         device: str = "auto",
         input_hw: Size | None = None,
         *,
+        runtime: str | None = None,
+        precision: str | None = None,
         tta: int = 0,
         guided: bool = False,
     ) -> None:
         if not 0 <= tta <= len(RATIOS):
             raise SpecMismatch(f"tta is a number of scales from 0 to {len(RATIOS)}; got {tta}.")
         self.tta, self.guided = tta, guided
-        self.runtime = model if isinstance(model, Runtime) else open_runtime(model, device)
+        if not isinstance(model, Runtime):
+            model = open_runtime(model, device, runtime, precision)
+        self.runtime = model
         self.input_hw = input_hw or self.runtime.spec.input_hw
         self._letterbox: Letterbox | None = None
 

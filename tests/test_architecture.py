@@ -8,15 +8,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
     {"errors"},
-    {"closing", "spec", "results"},
+    {"closing", "spec", "results", "machine"},
     {"geometry", "metrics", "artefacts", "pictures", "report"},
     {"overlay", "download", "tta", "upsampling"},
     {"models"},
     {"runtimes", "video", "data"},
     {"segmenter"},
-    {"evaluation", "parity"},
+    {"evaluation", "parity", "golden"},
     {"figures"},
-    {"cli", "training"},
+    {"cli", "training", "benchmark", "doctor"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 DOORS = {
@@ -24,8 +24,9 @@ DOORS = {
     "albumentations": ("seg/data/augment.py",),
     "av": ("seg/video/mp4.py",),
     "onnxruntime": ("seg/runtimes/ort.py",),
+    "openvino": ("seg/runtimes/ov.py",),
     "onnx": ("export/",),
-    "matplotlib": ("seg/training/", "seg/figures.py"),
+    "matplotlib": ("seg/training/", "seg/figures.py", "seg/benchmark/chart.py"),
     "PIL": ("seg/data/",),
 }
 CALLS = {"VideoCapture": "seg/video/sources.py", "imshow": "seg/video/sinks.py"}

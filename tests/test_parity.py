@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seg import ParityError, Segmenter, SpecMismatch
-from seg.parity import compare
+from seg.parity import AGREEMENT, _lowest_boundary_f, compare
 from seg.runtimes.fake import FakeRuntime
 
 
@@ -33,7 +33,7 @@ def test_the_same_network_is_equal():
 @pytest.mark.parametrize("fault", [{"shift": 0.2}, {"roll": 1}, {"swap": True}])
 def test_planted_faults_are_caught(fault):
     parity = compare(network(), network(**fault), frames())
-    for precision in ("float32", "float16", "bfloat16"):
+    for precision in AGREEMENT:
         with pytest.raises(ParityError, match="masks differ"):
             parity.require(precision)
 
@@ -50,8 +50,9 @@ def test_agreement_and_iou_by_hand():
         return Segmenter(FakeRuntime(run))
 
     parity = compare(left(8), left(4), [np.zeros((16, 16, 3), np.uint8)])
-    assert parity.agreement == pytest.approx(0.75)
+    assert parity.agreement == pytest.approx(0.75) and parity.flipped == pytest.approx(0.25)
     assert parity.mask_iou == pytest.approx(0.5)
+    assert parity.boundary_f == 0  # the edges are four pixels apart
 
 
 def test_there_must_be_frames_and_one_canvas():
@@ -60,3 +61,24 @@ def test_there_must_be_frames_and_one_canvas():
     other = Segmenter(network().runtime, input_hw=(32, 32))
     with pytest.raises(SpecMismatch, match="differently"):
         compare(network(), other, frames())
+
+
+@pytest.mark.parametrize(("columns", "expected"), [(33, 1.0), (34, 0.0), (35, 0.0)])
+def test_outlines_may_be_a_pixel_apart(columns, expected):
+    """A class on the left half, and one whose edge is one, two or three pixels further right."""
+    one, other = (np.repeat(np.arange(64)[None] < n, 64, 0).view(np.uint8) for n in (32, columns))
+    assert _lowest_boundary_f(one, other, 2) == expected
+
+
+def test_half_an_outline_is_two_thirds():
+    """All of the small one lies on the large one's, half of that on the small one's: 2PR/(P+R)."""
+    rows = np.arange(64)[:, None] < np.full(64, 32)
+    half = rows.copy()
+    half[:, 32:] = False
+    one, other = rows.view(np.uint8), half.view(np.uint8)
+    # The small one also has an upright edge of 31 pixels, and a corner of one that reaches over.
+    precision, recall = 33 / 63, 33 / 64
+    expected = 2 * precision * recall / (precision + recall)
+    assert _lowest_boundary_f(one, other, 2) == pytest.approx(expected, abs=0.03)
+    assert _lowest_boundary_f(half.view(np.uint8) * 0, half.view(np.uint8) * 0, 2) == 1
+    assert _lowest_boundary_f(half.view(np.uint8), half.view(np.uint8) * 0, 2) == 0

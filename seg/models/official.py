@@ -64,9 +64,9 @@ def find_official(name: str) -> Path:
     Raises:
         ArtefactError: It is nowhere here and cannot be downloaded.
     """
-    # Meta calls the four registers `reg4` in its file names, and not in its folder names.
-    file_name = name.replace("_reg", "_reg4") + "_pretrain.pth"
-    return find_file(file_name, name.removesuffix("_reg"), *KNOWN_FILES.get(name, (None, None)))
+    return find_file(
+        _file_name(name), name.removesuffix("_reg"), *KNOWN_FILES.get(name, (None, None))
+    )
 
 
 def find_file(
@@ -83,14 +83,32 @@ def find_file(
     Raises:
         ArtefactError: It is nowhere here and cannot be downloaded.
     """
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / file_name
-    for path in (WEIGHTS / file_name, cached):
-        if path.is_file():
-            return path
+    local = _find_local(file_name)
+    if local is not None:
+        return local
+    cached = _places(file_name)[-1]
     fetch(f"{BASE_URL}/{folder}/{file_name}", cached, size=size, sha256=sha256)
     if sha256 is None:
         logger.warning("No checksum of %s is known; only its size was checked.", file_name)
     return cached
+
+
+def find_local(name: str) -> Path | None:
+    """Returns the official file of a model where this machine has it; never downloads."""
+    return _find_local(_file_name(name))
+
+
+def _find_local(file_name: str) -> Path | None:
+    return next((path for path in _places(file_name) if path.is_file()), None)
+
+
+def _places(file_name: str) -> tuple[Path, Path]:
+    return WEIGHTS / file_name, Path(torch.hub.get_dir()) / "checkpoints" / file_name
+
+
+def _file_name(name: str) -> str:
+    # Meta calls the four registers `reg4` in its file names, and not in its folder names.
+    return name.replace("_reg", "_reg4") + "_pretrain.pth"
 
 
 def read_official(path: Path, name: str) -> dict[str, Tensor]:

@@ -1,47 +1,75 @@
-"""Engines behind one interface. `open_runtime` picks one by the file's suffix."""
+"""Engines behind one interface. `open_runtime` picks one by the file's suffix, or by name."""
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 from seg.errors import ArtefactError, EngineMissing
 from seg.runtimes.base import Runtime
 
-# suffix -> module with a function `open_file(path, device) -> Runtime`, and what it imports.
+# name, which is the package -> module with `open_file(path, device) -> Runtime`, and what it reads.
+# The first that reads a suffix is that suffix's default.
 ENGINES = {
-    ".onnx": ("seg.runtimes.ort", "onnxruntime"),
-    ".pt": ("seg.runtimes.pytorch", "torch"),
+    "onnxruntime": ("seg.runtimes.ort", (".onnx",)),
+    "openvino": ("seg.runtimes.ov", (".xml", ".onnx")),
+    "torch": ("seg.runtimes.pytorch", (".pt",)),
 }
+SUFFIXES = tuple(sorted({suffix for _, suffixes in ENGINES.values() for suffix in suffixes}))
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("float32", "bfloat16")
 
 
-def open_runtime(path: str | Path, device: str = "auto") -> Runtime:
+def open_runtime(
+    path: str | Path,
+    device: str = "auto",
+    runtime: str | None = None,
+    precision: str | None = None,
+) -> Runtime:
     """Opens a model file with the engine that its suffix names.
 
     Args:
-        path: `.onnx` for ONNX Runtime, `.pt` for torch.
+        path: `.onnx` for ONNX Runtime or OpenVINO, `.xml` for OpenVINO, `.pt` for torch.
         device: `cpu`, `cuda`, or `auto`: CUDA where the engine has it, else the CPU. What was
             taken is in the runtime's `description`.
+        runtime: A key of `ENGINES`; None takes the suffix's default.
+        precision: One of `PRECISIONS`, what OpenVINO computes in; None takes what the engine
+            would. The other engines compute as the file was exported.
 
     Raises:
         ArtefactError: The file is missing, foreign or damaged.
-        EngineMissing: The engine's package or the device is not available.
+        EngineMissing: The engine's package, the device or the precision is not available.
     """
     path = Path(path)
-    if path.suffix not in ENGINES:
-        known = ", ".join(sorted(ENGINES))
-        raise ArtefactError(f"No engine for '{path.name}'; a model ends in one of {known}.")
+    readers = [name for name, (_, suffixes) in ENGINES.items() if path.suffix in suffixes]
+    if not readers:
+        raise ArtefactError(
+            f"No engine for '{path.name}'; a model ends in one of {', '.join(SUFFIXES)}."
+        )
     if not path.is_file():
         raise ArtefactError(f"No model at {path}.")
     if device not in DEVICES:
         raise EngineMissing(f"No device '{device}'; expected one of {', '.join(DEVICES)}.")
-    module, package = ENGINES[path.suffix]
+    name = runtime or readers[0]
+    if name not in readers:
+        raise EngineMissing(f"'{path.name}' runs on {' or '.join(readers)}, not on '{name}'.")
+    if precision is not None and (name != "openvino" or precision not in PRECISIONS):
+        raise EngineMissing(
+            f"No precision '{precision}' for {name}: openvino takes {' or '.join(PRECISIONS)}, "
+            "the others compute as the file was exported."
+        )
+    engine = _import(path, name)
+    chosen = {"precision": precision} if precision else {}
+    opened: Runtime = engine.open_file(path, device, **chosen)
+    return opened
+
+
+def _import(path: Path, name: str) -> ModuleType:
+    """Imports an engine's module; the one lazy import of heavy packages."""
     try:
-        engine = importlib.import_module(module)
+        return importlib.import_module(ENGINES[name][0])
     except ModuleNotFoundError as error:
-        if error.name != package:
+        if error.name != name:
             raise
         raise EngineMissing(
-            f"'{path.name}' needs the package {package}: pip install {package}"
+            f"'{path.name}' needs the package {name}: pip install {name}"
         ) from error
-    runtime: Runtime = engine.open_file(path, device)
-    return runtime

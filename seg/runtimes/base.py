@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -17,10 +18,14 @@ class Runtime(Closing, ABC):
     Attributes:
         spec: What the network is.
         description: What really runs, for people: engine, version, device, precision.
+        precision: The coarsest type that weights or scores have on the way, such as `bfloat16`.
+        metadata: What else the file says of itself, by key.
     """
 
     spec: ModelSpec
     description: str
+    precision: str = "float32"
+    metadata: Mapping[str, str] = MappingProxyType({})
 
     def run(self, images: Float32) -> Mapping[str, Float32]:
         """Runs the network once.

@@ -16,8 +16,10 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 class OnnxRuntime(Runtime):
     """A session of ONNX Runtime with exactly the provider that was asked for."""
 
-    def __init__(self, session: ort.InferenceSession, spec: ModelSpec) -> None:
-        self.spec = spec
+    def __init__(self, session: ort.InferenceSession, metadata: Mapping[str, str]) -> None:
+        self.metadata = metadata
+        self.spec = spec = ModelSpec.from_json(metadata[METADATA_KEY])
+        self.precision = spec.precision
         self._session: ort.InferenceSession | None = session
         self._input = session.get_inputs()[0].name
         self._outputs = [output.name for output in session.get_outputs()]
@@ -41,12 +43,12 @@ class OnnxRuntime(Runtime):
 def open_file(path: Path, device: str) -> OnnxRuntime:
     """Opens an `.onnx` that `export/to_onnx.py` wrote; raises as `open_runtime` does."""
     session = _session(path, _providers(device))
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in metadata:
         raise ArtefactError(
             f"{path.name} carries no dinoseg spec; export it with export/to_onnx.py."
         )
-    return OnnxRuntime(session, ModelSpec.from_json(text))
+    return OnnxRuntime(session, metadata)
 
 
 def _providers(device: str) -> list[str]:

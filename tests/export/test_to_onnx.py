@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from export import to_onnx
-from seg import Segmenter, cli
+from seg import ParityError, Segmenter, cli
+from seg.golden import verify
 from seg.models.backbone import Backbone
 from seg.models.checkpoint import save_net
 from seg.models.nets import SegmentationNet, build_net
@@ -75,7 +76,10 @@ def test_the_file_describes_itself_and_no_machine(lite, tmp_path):
     spec = json.loads(values[METADATA_KEY])
     assert spec["classes"] == list(CLASSES) and spec["colours"] == "RGB"
     assert len(spec["source_sha256"]) == 64 and spec["input_hw"] == [320, 320]
-    assert json.loads(values["dinoseg.parity"])["frames"] == 4
+    parity = json.loads(values["dinoseg.parity"])
+    assert parity["frames"] == 4 and len(parity["frames_sha256"]) == 4
+    assert parity["versions"]["torch"] == torch.__version__ and "torch" in parity["source"]
+    assert "ONNX Runtime" in parity["candidate"] and parity["device"]
     content = (tmp_path / "person.onnx").read_bytes()
     for trace in (b"site-packages", b"/seg/", b"stack_trace"):
         assert trace not in content
@@ -134,3 +138,20 @@ def test_bad_checkpoints_get_one_line(tmp_path, content, capsys):
     assert export(path, tmp_path / "out.onnx") == 1
     assert capsys.readouterr().err.startswith("error: ")
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_the_file_can_be_verified_on_every_engine_without_its_source(lite, tmp_path):
+    path = tmp_path / "person.onnx"
+    assert export(lite, path) == 0
+    for options in ({}, {"runtime": "openvino"}, {"runtime": "openvino", "precision": "float32"}):
+        with Segmenter(path, device="cpu", **options) as segment:
+            verify(segment)
+    model = onnx.load(str(path))
+    weights = next(one for one in model.graph.initializer if list(one.dims) == [24, 3, 3, 3])
+    values = onnx.numpy_helper.to_array(weights).copy()
+    values[0] *= 2
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+    onnx.save(model, str(path))
+    for engine in ("onnxruntime", "openvino"):
+        with Segmenter(path, runtime=engine) as segment, pytest.raises(ParityError, match="off"):
+            verify(segment)

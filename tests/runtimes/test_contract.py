@@ -1,10 +1,14 @@
-"""One suite for every runtime: the same network as a torch checkpoint and as an ONNX file."""
+"""One suite for every engine: the same network as a torch checkpoint, as ONNX and as OpenVINO."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 import torch
 
@@ -12,7 +16,7 @@ from export.to_onnx import export_spec, write_onnx
 from seg import ArtefactError, EngineFailure, EngineMissing, Segmenter, ShapeError
 from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
-from seg.runtimes import open_runtime
+from seg.runtimes import ENGINES, open_runtime
 from seg.runtimes.fake import FakeRuntime
 from seg.spec import ModelSpec
 
@@ -37,13 +41,30 @@ def files(net, tmp_path_factory):
     save_net(folder / "net.pt", net, SPEC)
     spec = export_spec(SPEC, folder / "net.pt", None)
     write_onnx(net, spec, folder / "net.onnx")
-    return {"pt": folder / "net.pt", "onnx": folder / "net.onnx"}
+    openvino.save_model(
+        openvino.Core().read_model(folder / "net.onnx"), folder / "net.xml", compress_to_fp16=False
+    )
+    return {suffix: folder / f"net.{suffix}" for suffix in ("pt", "onnx", "xml")}
 
 
-@pytest.fixture(params=["pt", "onnx"])
+# Every engine, and every kind of file that it reads; in float32, where it has a choice.
+WAYS = {
+    "torch": ("pt", {}),
+    "onnxruntime": ("onnx", {}),
+    "openvino-onnx": ("onnx", {"runtime": "openvino", "precision": "float32"}),
+    "openvino-xml": ("xml", {"precision": "float32"}),
+}
+
+
+@pytest.fixture(params=WAYS)
 def runtime(request, files):
-    with open_runtime(files[request.param], "cpu") as opened:
+    suffix, options = WAYS[request.param]
+    with open_runtime(files[suffix], "cpu", **options) as opened:
         yield opened
+
+
+def test_every_engine_is_here():
+    assert {way.split("-")[0] for way in WAYS} == set(ENGINES)
 
 
 def pictures(batch=1, hw=(64, 96)):
@@ -107,17 +128,19 @@ def test_closing_twice_is_harmless(files):
         runtime.close()
 
 
-def test_a_closed_session_says_so(files):
-    runtime = open_runtime(files["onnx"], "cpu")
+@pytest.mark.parametrize("suffix", ["onnx", "xml"])
+def test_a_closed_session_says_so(files, suffix):
+    runtime = open_runtime(files[suffix], "cpu")
     runtime.close()
     with pytest.raises(EngineFailure, match="closed"):
         runtime.run(pictures())
 
 
 def test_the_spec_travels(files):
-    one, other = (open_runtime(path, "cpu").spec for path in files.values())
-    assert dataclasses.replace(other, source_sha256="") == one == SPEC
-    assert len(other.source_sha256) == 64
+    specs = {suffix: open_runtime(path, "cpu").spec for suffix, path in files.items()}
+    assert specs["pt"] == SPEC and specs["xml"] == specs["onnx"]
+    assert dataclasses.replace(specs["onnx"], source_sha256="") == SPEC
+    assert len(specs["onnx"].source_sha256) == 64
 
 
 def test_a_static_canvas_takes_nothing_else():
@@ -126,15 +149,18 @@ def test_a_static_canvas_takes_nothing_else():
         FakeRuntime(lambda x: x, spec).run(pictures(hw=(96, 64)))
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".pt"])
-def test_damaged_files_get_one_clear_error(files, tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "engine"),
+    [(".onnx", "onnxruntime"), (".onnx", "openvino"), (".xml", "openvino"), (".pt", "torch")],
+)
+def test_damaged_files_get_one_clear_error(files, tmp_path, suffix, engine):
     source = files[suffix[1:]].read_bytes()
     for name, content in (("cut", source[: len(source) // 2]), ("text", b"hello"), ("empty", b"")):
         path = tmp_path / (name + suffix)
         path.write_bytes(content)
         with pytest.raises(ArtefactError) as error:
-            open_runtime(path, "cpu")
-        assert path.name in str(error.value)
+            open_runtime(path, "cpu", engine)
+        assert path.name in str(error.value) and "\n" not in str(error.value)
 
 
 def test_foreign_files_are_told_apart(files, tmp_path):
@@ -142,9 +168,11 @@ def test_foreign_files_are_told_apart(files, tmp_path):
     del model.metadata_props[:]
     onnx.save(model, str(tmp_path / "foreign.onnx"))
     torch.save({"weights": torch.zeros(1)}, tmp_path / "foreign.pt")
-    for name in ("foreign.onnx", "foreign.pt"):
+    for name, engine in (
+        ("foreign.onnx", "onnxruntime"), ("foreign.onnx", "openvino"), ("foreign.pt", "torch")
+    ):  # fmt: skip
         with pytest.raises(ArtefactError, match="foreign"):
-            open_runtime(tmp_path / name, "cpu")
+            open_runtime(tmp_path / name, "cpu", engine)
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path):
@@ -158,7 +186,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("kind", ["pt", "onnx"])
+@pytest.mark.parametrize("kind", ["pt", "onnx", "xml"])
 def test_cuda_is_never_replaced_in_silence(files, kind):
     if torch.cuda.is_available():
         pytest.skip("gpu: this machine has one")
@@ -167,25 +195,63 @@ def test_cuda_is_never_replaced_in_silence(files, kind):
 
 
 def test_what_cannot_be_opened_is_named(tmp_path, files):
-    with pytest.raises(ArtefactError, match=r"\.onnx, \.pt"):
+    with pytest.raises(ArtefactError, match=r"\.onnx, \.pt, \.xml"):
         open_runtime(tmp_path / "model.tflite")
     with pytest.raises(ArtefactError, match="No model at"):
         open_runtime(tmp_path / "none.onnx")
     with pytest.raises(EngineMissing, match="auto, cpu, cuda"):
         open_runtime(files["pt"], "tpu")
+    with pytest.raises(EngineMissing, match="runs on torch, not on 'openvino'"):
+        open_runtime(files["pt"], runtime="openvino")
+    with pytest.raises(EngineMissing, match="No precision 'bfloat16' for onnxruntime"):
+        open_runtime(files["onnx"], precision="bfloat16")
 
 
-def test_a_missing_package_is_named(files, monkeypatch):
-    import sys
-
-    monkeypatch.delitem(sys.modules, "seg.runtimes.ort", raising=False)
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(EngineMissing, match="pip install onnxruntime"):
-        open_runtime(files["onnx"], "cpu")
+@pytest.mark.parametrize(
+    ("package", "module", "suffix"),
+    [("onnxruntime", "ort", "onnx"), ("openvino", "ov", "xml"), ("torch", "pytorch", "pt")],
+)
+def test_a_missing_package_is_named(files, monkeypatch, package, module, suffix):
+    monkeypatch.delitem(sys.modules, f"seg.runtimes.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(EngineMissing, match=f"pip install {package}"):
+        open_runtime(files[suffix], "cpu")
 
 
 def test_segmenters_on_both_engines_draw_the_same_mask(files):
     image = np.random.default_rng(1).integers(0, 256, (77, 131, 3), dtype=np.uint8)
-    masks = [Segmenter(path, device="cpu")(image).labels for path in files.values()]
+    masks = [
+        Segmenter(files[suffix], device="cpu", **options)(image).labels
+        for suffix, options in WAYS.values()
+    ]
     assert masks[0].shape == (77, 131)
-    assert np.mean(masks[0] == masks[1]) > 0.9999
+    assert all(np.mean(mask == masks[0]) > 0.9999 for mask in masks)
+
+
+def test_openvino_says_which_precision_it_took(files):
+    """Its default is bfloat16 where the CPU has it, so that alone must show."""
+    has_bfloat16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with open_runtime(files["xml"], "cpu") as runtime:
+        taken = "bfloat16" if has_bfloat16 else "float32"
+        assert f"CPU, {taken} (its own choice here" in runtime.description
+    with open_runtime(files["xml"], "cpu", precision="float32") as runtime:
+        assert "float32 (as asked)" in runtime.description
+    if not has_bfloat16:
+        with pytest.raises(EngineMissing, match="take float32"):
+            open_runtime(files["xml"], "cpu", precision="bfloat16")
+
+
+def test_openvino_reports_to_nobody(files, tmp_path):
+    """Left alone, importing it writes an identity into the home folder and calls home."""
+    script = (
+        "import sys; from seg.runtimes import open_runtime; open_runtime(sys.argv[1], 'cpu');"
+        "print([m for m in sys.modules if m.startswith('openvino_telemetry') and sys.modules[m]])"
+    )
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    unwatched = {k: v for k, v in os.environ.items() if k not in ("CI", "TF_BUILD", "JENKINS_URL")}
+    child = subprocess.run(
+        [sys.executable, "-c", script, files["xml"]],
+        capture_output=True, text=True, env=unwatched | home, check=True,
+    )  # fmt: skip
+    assert child.stdout.strip() == "[]"
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,1 @@
+"""Comparing what runs: one clock, one clip, every contestant in turn."""

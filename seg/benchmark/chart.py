@@ -1,0 +1,36 @@
+"""The picture of a race: accuracy against frames per second, and the Pareto front."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from seg.benchmark.report import Row, front
+
+
+def draw(rows: Sequence[Row], path: Path, about: str) -> None:
+    """Writes the picture; rows without IoU are lines at their rate.
+
+    Args:
+        rows: What raced.
+        path: Ends in `.png` or `.svg`.
+        about: What it was measured on, written below.
+    """
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    axes = figure.add_subplot()
+    for row in rows:
+        if row.iou is None:
+            axes.axvline(row.fps, color="0.6", linestyle=":")
+            axes.annotate(
+                row.name, (row.fps, 0.02), xycoords=("data", "axes fraction"), rotation=90
+            )
+        else:
+            axes.plot(row.fps, row.iou, "o", color="tab:blue")
+            axes.annotate(row.name, (row.fps, row.iou), (4, 4), textcoords="offset points")
+    best = front(rows)
+    axes.plot([row.fps for row in best], [row.iou or 0.0 for row in best], color="tab:orange")
+    axes.set_xscale("log")
+    axes.set_xlabel(f"frames per second, end to end\n{about}")
+    axes.set_ylabel("foreground IoU")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=130)

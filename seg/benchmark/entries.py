@@ -1,0 +1,90 @@
+"""What `--model` of the benchmark says: a file, and on what it runs."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from seg.errors import SpecMismatch
+from seg.geometry import Size, round_up
+from seg.runtimes import ENGINES, PRECISIONS
+from seg.segmenter import Segmenter
+
+SYNTAX = "FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME]"
+SCALES = (1.0, 0.8, 0.6, 0.45)  # of the model's own size, tried for a target rate
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """A model and how to run it; None leaves the choice to the suffix, engine or model.
+
+    Attributes:
+        path: The file.
+        runtime: Engine.
+        precision: What OpenVINO computes in.
+        input_hw: Size to fit frames into.
+        device: `auto`, `cpu` or `cuda`.
+    """
+
+    path: Path
+    runtime: str | None = None
+    precision: str | None = None
+    input_hw: Size | None = None
+    device: str = "auto"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads `FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME]`.
+
+        Raises:
+            SpecMismatch: An option is unknown, doubled or has no sensible value.
+        """
+        name, *words = text.split(",")
+        values: dict[str, str] = {}
+        for word in words:
+            key, _, value = word.partition("=")
+            if key not in ("runtime", "precision", "imgsz", "device") or key in values or not value:
+                raise SpecMismatch(f"'{text}': bad option '{word}'; expected {SYNTAX}.")
+            values[key] = value
+        size = values.pop("imgsz", None)
+        return cls(Path(name), input_hw=_hw(text, size), **values)
+
+    @property
+    def name(self) -> str:
+        """How it is called in the report."""
+        size = f"{self.input_hw[1]}x{self.input_hw[0]}" if self.input_hw else None
+        device = self.device if self.device != "auto" else None
+        words = [self.path.name, self.runtime, self.precision, size, device]
+        return " ".join(word for word in words if word)
+
+    def open(self) -> Segmenter:
+        """Opens the model; raises as `Segmenter` does."""
+        return Segmenter(
+            self.path, self.device, self.input_hw, runtime=self.runtime, precision=self.precision
+        )
+
+    def variants(self) -> Iterator[Self]:
+        """Yields every engine, precision and smaller size that this entry leaves open."""
+        with self.open() as opened:
+            spec = opened.runtime.spec
+        readers = [name for name, (_, ends) in ENGINES.items() if self.path.suffix in ends]
+        sizes = [self.input_hw]
+        if not self.input_hw and spec.canvas_hw is None:
+            scaled = [(spec.input_hw[0] * s, spec.input_hw[1] * s) for s in SCALES]
+            sizes = [round_up((int(h), int(w)), spec.stride) for h, w in scaled]
+        for runtime in [self.runtime] if self.runtime else readers:
+            is_open = runtime == "openvino" and not self.precision
+            for precision in PRECISIONS if is_open else [self.precision]:
+                for input_hw in dict.fromkeys(sizes):
+                    yield dataclasses.replace(
+                        self, runtime=runtime, precision=precision, input_hw=input_hw
+                    )
+
+
+def _hw(text: str, size: str | None) -> Size | None:
+    if size is None:
+        return None
+    width, _, height = size.partition("x")
+    if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
+        raise SpecMismatch(f"'{text}': bad size '{size}'; expected imgsz=WxH, such as 640x360.")
+    return int(height), int(width)

@@ -1,0 +1,149 @@
+"""What races: a model file on an engine, and the seed's loop as the common yardstick."""
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from seg.benchmark.race import Stopwatch
+from seg.closing import Closing
+from seg.overlay import Overlay, Palette
+from seg.results import Float32, Mask, UInt8
+from seg.runtimes.base import Runtime
+from seg.segmenter import Segmenter, labels_of
+from seg.video.base import Frame
+from seg.video.mp4 import Encoder
+from seg.video.sources import VideoFile
+
+SEED_SIDE, SEED_PADDED = 640, 644  # the tutorial's square, and the next multiple of 14
+
+
+class Lane(Closing, ABC):
+    """Decodes a clip, hands its frames on, and encodes the pictures; each contestant has one.
+
+    Args:
+        name: How it is called in the report.
+        clip: The video.
+    """
+
+    def __init__(self, name: str, clip: Path) -> None:
+        self.name, self.clip = name, clip
+        self._folder = tempfile.TemporaryDirectory(prefix="dinoseg-")
+        self._encoder: Encoder | None = None
+        self._num_frames = 0
+
+    def frames(self) -> Iterator[Frame]:
+        """Opens the clip anew and yields its frames."""
+        with VideoFile(self.clip) as source:
+            yield from source
+
+    @abstractmethod
+    def run(self, frame: Frame, watch: Stopwatch) -> None:
+        """Carries one frame through every stage after decoding."""
+
+    def encode(self, picture: UInt8, watch: Stopwatch) -> None:
+        """Writes a picture into this lane's own video, in the calling thread."""
+        with watch.stage("encode"):
+            if self._encoder is None:
+                path = Path(self._folder.name) / "out.mp4"
+                self._encoder = Encoder(path, picture, 25.0, None)
+            self._encoder.write(picture, self._num_frames / 25)
+        self._num_frames += 1
+
+    def close(self) -> None:
+        """Deletes what was encoded."""
+        if self._encoder is not None:
+            self._encoder.close(is_complete=True)
+            self._encoder = None
+        self._folder.cleanup()
+
+
+class ModelLane(Lane):
+    """A model through this library's own stages.
+
+    Args:
+        name: How it is called in the report.
+        clip: The video.
+        segmenter: The model; closed with the lane.
+    """
+
+    def __init__(self, name: str, clip: Path, segmenter: Segmenter) -> None:
+        super().__init__(name, clip)
+        self.segmenter, self._overlay = segmenter, Overlay()
+
+    def run(self, frame: Frame, watch: Stopwatch) -> None:
+        """Carries one frame through every stage after decoding."""
+        image, segmenter = frame.image, self.segmenter
+        with watch.stage("pack"):
+            letterbox = segmenter.letterbox((image.shape[0], image.shape[1]))
+            pixels = letterbox.pack(image, segmenter.runtime.spec.pad_rgb)
+        with watch.stage("model"):
+            logits = segmenter.logits(pixels)
+        with watch.stage("unpack"):
+            mask = Mask(labels_of(logits, letterbox), segmenter.classes)
+        with watch.stage("overlay"):
+            picture = self._overlay.draw(image, mask)
+        self.encode(picture, watch)
+
+    def close(self) -> None:
+        """Closes the model too."""
+        super().close()
+        self.segmenter.close()
+
+
+class SeedLane(Lane):
+    """The tutorial's loop: a square whatever the aspect, full-size scores, a float overlay.
+
+    Args:
+        name: How it is called in the report.
+        clip: The video.
+        runtime: DINOv2 ViT-S/14 in eager torch, float32; closed with the lane.
+    """
+
+    def __init__(self, name: str, clip: Path, runtime: Runtime) -> None:
+        super().__init__(name, clip)
+        self.runtime = runtime
+
+    def run(self, frame: Frame, watch: Stopwatch) -> None:
+        """Carries one frame through every stage after decoding."""
+        image = frame.image
+        with watch.stage("pack"):
+            pixels = _square(image)
+        with watch.stage("model"):
+            logits = self.runtime.run(pixels)["logits"][0]
+        with watch.stage("unpack"):
+            labels = _labels(logits, (image.shape[0], image.shape[1]))
+        with watch.stage("overlay"):
+            picture = _blend(image, labels)
+        self.encode(picture, watch)
+
+    def close(self) -> None:
+        """Closes the network too."""
+        super().close()
+        self.runtime.close()
+
+
+def _square(image: UInt8) -> Float32:
+    """Squashes a frame to 640 x 640 and pads it to 644, in floats: `(1, 3, 644, 644)` RGB 0..1."""
+    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (SEED_SIDE, SEED_SIDE))
+    scaled = small.astype(np.float32) / 255
+    before = (SEED_PADDED - SEED_SIDE) // 2
+    after = SEED_PADDED - SEED_SIDE - before
+    padded = np.pad(scaled, ((before, after), (before, after), (0, 0)))
+    return np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
+
+
+def _labels(logits: Float32, hw: tuple[int, int]) -> UInt8:
+    """Enlarges every score map to the frame, then takes the largest."""
+    maps = [cv2.resize(scores, (hw[1], hw[0])) for scores in logits]
+    return np.asarray(np.argmax(np.stack(maps), 0), np.uint8)
+
+
+def _blend(image: UInt8, labels: UInt8) -> UInt8:
+    """Mixes frame and colours in floats, every pixel."""
+    colours = Palette().table()[:, 0][labels].astype(np.float32)
+    mixed = image.astype(np.float32) * 0.6 + colours * 0.4
+    return np.clip(mixed, 0, 255).astype(np.uint8)

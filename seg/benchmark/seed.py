@@ -1,0 +1,29 @@
+"""The yardstick's network: DINOv2 ViT-S/14 and the tutorial's head, eager torch in float32."""
+
+from seg.models.nets import SegmentationNet
+from seg.models.official import RANDOM, load_backbone
+from seg.runtimes.pytorch import TorchRuntime, pick_device
+from seg.spec import ModelSpec
+
+NAME = "dinov2_vits14"
+
+
+def open_seed(device: str) -> TorchRuntime:
+    """Builds it with random weights: as fast as with any others, and its masks mean nothing.
+
+    Raises:
+        EngineMissing: The device is not available.
+    """
+    place = pick_device(device)
+    backbone = load_backbone(NAME, RANDOM)
+    spec = ModelSpec(
+        arch=NAME,
+        classes=("background", "person"),
+        input_hw=(640, 640),
+        stride=backbone.patch_size,
+        canvas_hw=(644, 644),
+        layers=backbone.layers,
+        backbone=backbone.source,
+    )
+    net = SegmentationNet(backbone, len(spec.classes), spec.mean, spec.std)
+    return TorchRuntime(net.eval().to(place), spec, place)

@@ -1,0 +1,115 @@
+"""OpenVINO: `.xml`, or the same `.onnx` that ONNX Runtime reads, on the CPU."""
+# ruff: noqa: E402 - OpenVINO is imported after what keeps it silent
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+# Importing OpenVINO reports the import to its maker and leaves an identity in the home folder,
+# unless its telemetry package cannot be found.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino
+from openvino.frontend import FrontEndManager
+
+from seg.errors import ArtefactError, EngineFailure, EngineMissing
+from seg.results import Float32
+from seg.runtimes.base import Runtime
+from seg.spec import METADATA_KEY, ModelSpec
+
+HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+NAMES = {hint: name for name, hint in HINTS.items()}
+COARSER = ("float32", "float16", "bfloat16", "int8")
+DEVICE = "CPU"
+
+
+class OpenVinoRuntime(Runtime):
+    """A network compiled by OpenVINO.
+
+    Args:
+        compiled: The network.
+        metadata: What its file says of itself.
+        asked: The precision that was pinned; None where OpenVINO chose.
+    """
+
+    def __init__(
+        self, compiled: openvino.CompiledModel, metadata: Mapping[str, str], asked: str | None
+    ) -> None:
+        self.metadata = metadata
+        self.spec = ModelSpec.from_json(metadata[METADATA_KEY])
+        self._request: openvino.InferRequest | None = compiled.create_infer_request()
+        self._outputs = [output.get_any_name() for output in compiled.outputs]
+        hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        taken = NAMES.get(hint, hint)
+        if asked and taken != asked:
+            raise EngineMissing(f"--precision {asked}: OpenVINO took {taken} instead.")
+        self.precision = max(taken, self.spec.precision, key=COARSER.index)
+        version = openvino.__version__.split("-")[0]
+        choice = "as asked" if asked else "its own choice here; --precision pins it"
+        self.description = f"OpenVINO {version}, {DEVICE}, {taken} ({choice})"
+
+    def _run(self, images: Float32) -> Mapping[str, Float32]:
+        if self._request is None:
+            raise EngineFailure("This runtime was closed.")
+        try:
+            # Without shared outputs each array is a copy, which the next run does not change.
+            arrays = self._request.infer([images], share_inputs=True, share_outputs=False)
+        except Exception as error:
+            raise EngineFailure(f"OpenVINO failed: {_last_line(error)}") from error
+        return dict(zip(self._outputs, arrays.values(), strict=True))
+
+    def close(self) -> None:
+        """Drops the network."""
+        self._request = None
+
+
+def open_file(path: Path, device: str, precision: str | None = None) -> OpenVinoRuntime:
+    """Opens a model; raises as `open_runtime` does.
+
+    Args:
+        path: An `.onnx` that `export/to_onnx.py` wrote, or an `.xml` made from it.
+        device: `auto` or `cpu`.
+        precision: `float32` or `bfloat16`, what it computes in; None leaves it to OpenVINO, which
+            takes bfloat16 where the CPU has it, and the description says so.
+    """
+    if device == "cuda":
+        raise EngineMissing("--device cuda: OpenVINO has no CUDA; take --device cpu.")
+    core = openvino.Core()
+    if precision == "bfloat16" and "BF16" not in core.get_property(
+        DEVICE, "OPTIMIZATION_CAPABILITIES"
+    ):
+        raise EngineMissing("--precision bfloat16: this CPU has none; take float32.")
+    model = _read(core, path)
+    metadata = _metadata(model, path)
+    properties = {"INFERENCE_PRECISION_HINT": HINTS[precision]} if precision else {}
+    try:
+        compiled = core.compile_model(model, DEVICE, properties)
+    except Exception as error:
+        raise ArtefactError(f"OpenVINO cannot compile {path.name}: {_last_line(error)}") from error
+    return OpenVinoRuntime(compiled, metadata, precision)
+
+
+def _read(core: openvino.Core, path: Path) -> openvino.Model:
+    try:
+        if path.suffix == ".onnx":
+            # Named, since `read_model` asks every front end in turn and each complains on stderr.
+            reader = FrontEndManager().load_by_framework("onnx")
+            return reader.convert(reader.load(str(path)))
+        return core.read_model(path)
+    except Exception as error:
+        raise ArtefactError(f"OpenVINO cannot read {path.name}: {_last_line(error)}") from error
+
+
+def _metadata(model: openvino.Model, path: Path) -> dict[str, str]:
+    """Returns what the ONNX file says of itself; OpenVINO keeps it under `framework`."""
+    found = model.rt_info["framework"] if model.has_rt_info(["framework"]) else {}
+    if METADATA_KEY not in found:
+        raise ArtefactError(
+            f"{path.name} carries no dinoseg spec; export it with export/to_onnx.py."
+        )
+    return {key: str(getattr(value, "value", value)) for key, value in found.items()}
+
+
+def _last_line(error: Exception) -> str:
+    """Returns what happened, without the lines about OpenVINO's source files."""
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

@@ -1,0 +1,67 @@
+"""Ratios, the front and the plan, from numbers set by hand."""
+
+import json
+
+import pytest
+
+from seg.benchmark.race import Times
+from seg.benchmark.report import Row, front, markdown, plan, speedup
+
+
+def row(name, fps, iou=None, imgsz=(64, 64)):
+    times = Times(99.0, [{"decode": 250 / fps, "model": 750 / fps}] * 4)
+    interval = (iou - 0.01, iou + 0.01) if iou is not None else None
+    return Row(
+        name=name, engine="engine 1", imgsz=imgsz, times=times, iou=iou, interval=interval
+    )  # fmt: skip
+
+
+ROWS = [row("small", 90, 0.7), row("good", 40, 0.9), row("worse", 30, 0.85), row("best", 10, 0.95)]
+
+
+def test_ratios_are_of_end_to_end_rates():
+    assert ROWS[0].fps == pytest.approx(90)
+    assert speedup(ROWS[0], row("seed", 1.5)) == pytest.approx(60)
+    assert speedup(ROWS[0], None) is None
+
+
+def test_the_front_leaves_out_what_another_beats():
+    assert [one.name for one in front(ROWS)] == ["small", "good", "best"]
+    assert [one.name for one in front([*ROWS, row("unknown", 500)])] == ["small", "good", "best"]
+    assert front([row("seed", 1)]) == []
+    tie = [row("a", 20, 0.8), row("b", 20, 0.9)]
+    assert [one.name for one in front(tie)] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (30, "30 FPS: take good (engine 1), 40.0 FPS, foreground IoU 0.9000, 0.0500 below the"),
+        (5, "take best (engine 1), 10.0 FPS, foreground IoU 0.9500, the best here"),
+        (60, "take small (engine 1), 90.0 FPS, foreground IoU 0.7000, 0.2500 below"),
+        (200, "out of reach here: the fastest is small with 90.0 FPS"),
+    ],
+)
+def test_the_plan_takes_the_most_accurate_that_is_fast_enough(target, said):
+    assert said in plan(ROWS, target)
+
+
+def test_without_accuracy_the_plan_takes_the_largest_and_says_so():
+    rows = [row("small", 90), row("large", 50, imgsz=(640, 360)), row("huge", 5, imgsz=(1e3, 1e3))]
+    assert plan(rows, 30).startswith("30 FPS: take large") and "--data" in plan(rows, 30)
+    assert "no model could be opened" in plan([], 30)
+
+
+def test_json_and_table_say_the_same():
+    seed = row("seed", 2)
+    made = json.loads(json.dumps(ROWS[1].to_dict(seed)))
+    assert made["fps"] == pytest.approx(40) and made["speedup"] == pytest.approx(20)
+    assert made["ms"]["model"] == {"p50": 18.75, "p95": 18.75, "p99": 18.75}
+    assert made["ms"]["total"]["p50"] == 25 and made["num_frames"] == 4
+    table = markdown([seed, ROWS[1]], seed, {"machine": "a test"}).splitlines()
+    assert table[0] == "- machine: a test"
+    cells = [cell.strip() for cell in table[5].split("|")]
+    assert cells[1:4] == ["good", "engine 1", "64x64"]
+    assert cells[4] == "6.2 / 6.2 / 6.2" and cells[6] == "18.8 / 18.8 / 18.8"
+    assert cells[11:14] == ["40.0", "20.0x", "0.9000 (0.8900 to 0.9100)"]
+    assert len({line.count("|") for line in table[2:6]}) == 1

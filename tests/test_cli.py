@@ -1,0 +1,58 @@
+"""The flags that say what runs."""
+
+import numpy as np
+import onnx
+import pytest
+
+from seg import ArtefactError, Segmenter, cli
+from seg.golden import GOLDEN_KEY, record
+from seg.spec import METADATA_KEY, ModelSpec
+
+SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(32, 48), stride=16)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A network of one convolution: red is a person."""
+    weights = np.zeros((2, 3, 1, 1), np.float32)
+    weights[1, 0] = 1
+    tensor, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["images", "weights"], ["logits"])],
+        "red",
+        [tensor("images", kind, (1, 3, "h", "w"))],
+        [tensor("logits", kind, (1, 2, "h", "w"))],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    made = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9
+    )
+    onnx.helper.set_model_props(made, {METADATA_KEY: SPEC.to_json()})
+    onnx.save(made, tmp_path / "red.onnx")
+    return tmp_path / "red.onnx"
+
+
+def opened(model, *words):
+    parser = cli.parser("")
+    cli.add_model_flags(parser)
+    return cli.segmenter(parser.parse_args(["--model", str(model), "--device", "cpu", *words]))
+
+
+def test_the_flags_choose_engine_precision_and_size(model):
+    assert "ONNX Runtime" in opened(model).description
+    segment = opened(
+        model, "--runtime", "openvino", "--precision", "float32", "--imgsz", "64", "32"
+    )
+    assert "OpenVINO" in segment.description and "float32 (as asked)" in segment.description
+    assert segment.input_hw == (32, 64)
+
+
+def test_verify_says_how_far_off_and_needs_the_sources_scores(model, capsys):
+    with pytest.raises(ArtefactError, match="carries no scores"):
+        opened(model, "--verify")
+    scores = record(Segmenter(model))
+    made = onnx.load(model)
+    onnx.helper.set_model_props(made, {METADATA_KEY: SPEC.to_json(), GOLDEN_KEY: scores})
+    onnx.save(made, model)
+    opened(model, "--verify")
+    assert "verified: scores are off by 0 deviations" in capsys.readouterr().err
