@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
     {"errors"},
     {"closing", "spec", "results"},
-    {"geometry", "metrics", "artefacts", "pictures"},
+    {"geometry", "metrics", "artefacts", "pictures", "precision"},
     {"overlay", "download"},
     {"models"},
     {"runtimes", "video", "data"},
@@ -23,7 +23,7 @@ DOORS = {
     "albumentations": ("seg/data/augment.py",),
     "av": ("seg/video/mp4.py",),
     "onnxruntime": ("seg/runtimes/ort.py",),
-    "onnx": ("export/",),
+    "onnx": ("export/", "seg/precision.py"),
     "matplotlib": ("seg/training/",),
     "PIL": ("seg/data/",),
 }
