@@ -19,7 +19,11 @@ RANKS = [
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 DOORS = {
-    "torch": ("seg/models/", "seg/training/", "seg/runtimes/pytorch.py", "export/", "train.py"),
+    "torch": (
+        *("seg/models/", "seg/training/", "export/", "train.py"),
+        *("seg/runtimes/pytorch.py", "seg/runtimes/trt.py"),
+    ),
+    "tensorrt": ("seg/runtimes/trt",),
     "albumentations": ("seg/data/augment.py",),
     "av": ("seg/video/mp4.py",),
     "onnxruntime": ("seg/runtimes/ort.py",),

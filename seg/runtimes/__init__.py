@@ -8,6 +8,7 @@ from seg.runtimes.base import Runtime
 
 # suffix -> module with a function `open_file(path, device) -> Runtime`, and what it imports.
 ENGINES = {
+    ".engine": ("seg.runtimes.trt", "tensorrt"),
     ".onnx": ("seg.runtimes.ort", "onnxruntime"),
     ".pt": ("seg.runtimes.pytorch", "torch"),
 }
