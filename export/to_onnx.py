@@ -145,24 +145,12 @@ def verify(net: "nn.Module", spec: "ModelSpec", path: Path, frames: Sequence["UI
     return parity
 
 
-def frames_of(source: Path | None) -> list["UInt8"]:
-    """Reads the pictures to compare on; None takes the public-domain photos."""
-    if source is None:
-        from seg.pictures import PHOTOS, photo
-
-        return [photo(name) for name in PHOTOS]
-    from seg.data.folders import pictures
-    from seg.data.reading import read_image
-
-    paths = pictures(source) if source.is_dir() else [source]
-    return [read_image(path) for path in paths]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Exports; returns the exit code."""
     args = flags().parse_args(argv)
     from seg.artefacts import atomic, refuse_overwrite
     from seg.models.checkpoint import load_net
+    from seg.parity import frames_of
 
     refuse_overwrite(args.output, args.overwrite)
     net, spec = load_net(args.model)

@@ -2,12 +2,16 @@
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Self
 
 import cv2
 import numpy as np
 
+from seg.data.folders import pictures
+from seg.data.reading import read_image
 from seg.errors import ParityError, SpecMismatch
+from seg.pictures import PHOTOS, photo
 from seg.results import Float32, UInt8
 from seg.segmenter import Segmenter, labels_of
 
@@ -91,6 +95,14 @@ def compare(reference: Segmenter, candidate: Segmenter, frames: Iterable[UInt8])
         cosine=float(cosine.min()),
         max_difference=float(difference.max()),
     )
+
+
+def frames_of(source: Path | None) -> list[UInt8]:
+    """Reads the pictures to compare on, of a file or a folder; None takes the free photos."""
+    if source is None:
+        return [photo(name) for name in PHOTOS]
+    paths = pictures(source) if source.is_dir() else [source]
+    return [read_image(path) for path in paths]
 
 
 def _compare_frame(

@@ -42,3 +42,12 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(folder / "images" / f"{index:02}.png"), image)
         cv2.imwrite(str(folder / "masks" / f"{index:02}.png"), mask)
     return folder
+
+
+@pytest.fixture
+def tensorrt():
+    """A TensorRT of our own, whose behaviour a test chooses."""
+    from tests import fake_tensorrt
+
+    with fake_tensorrt.installed() as world:
+        yield world

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
     {"errors"},
     {"closing", "spec", "results", "machine"},
-    {"geometry", "metrics", "artefacts", "pictures", "report"},
+    {"geometry", "metrics", "artefacts", "pictures", "precision", "report"},
     {"overlay", "download", "tta", "upsampling"},
     {"models"},
     {"runtimes", "video", "data"},
@@ -20,12 +20,16 @@ RANKS = [
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 DOORS = {
-    "torch": ("seg/models/", "seg/training/", "seg/runtimes/pytorch.py", "export/", "train.py"),
+    "torch": (
+        *("seg/models/", "seg/training/", "export/", "train.py"),
+        *("seg/runtimes/pytorch.py", "seg/runtimes/trt.py"),
+    ),
+    "tensorrt": ("seg/runtimes/trt",),
     "albumentations": ("seg/data/augment.py",),
     "av": ("seg/video/mp4.py",),
     "onnxruntime": ("seg/runtimes/ort.py",),
     "openvino": ("seg/runtimes/ov.py",),
-    "onnx": ("export/",),
+    "onnx": ("export/", "seg/precision.py"),
     "matplotlib": ("seg/training/", "seg/figures.py", "seg/benchmark/chart.py"),
     "PIL": ("seg/data/",),
 }

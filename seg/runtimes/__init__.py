@@ -13,6 +13,7 @@ ENGINES = {
     "onnxruntime": ("seg.runtimes.ort", (".onnx",)),
     "openvino": ("seg.runtimes.ov", (".xml", ".onnx")),
     "torch": ("seg.runtimes.pytorch", (".pt",)),
+    "tensorrt": ("seg.runtimes.trt", (".engine",)),
 }
 SUFFIXES = tuple(sorted({suffix for _, suffixes in ENGINES.values() for suffix in suffixes}))
 DEVICES = ("auto", "cpu", "cuda")
@@ -28,7 +29,8 @@ def open_runtime(
     """Opens a model file with the engine that its suffix names.
 
     Args:
-        path: `.onnx` for ONNX Runtime or OpenVINO, `.xml` for OpenVINO, `.pt` for torch.
+        path: `.onnx` for ONNX Runtime or OpenVINO, `.xml` for OpenVINO, `.pt` for torch,
+            `.engine` for TensorRT.
         device: `cpu`, `cuda`, or `auto`: CUDA where the engine has it, else the CPU. What was
             taken is in the runtime's `description`.
         runtime: A key of `ENGINES`; None takes the suffix's default.

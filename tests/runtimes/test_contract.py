@@ -63,8 +63,8 @@ def runtime(request, files):
         yield opened
 
 
-def test_every_engine_is_here():
-    assert {way.split("-")[0] for way in WAYS} == set(ENGINES)
+def test_every_engine_that_runs_without_a_gpu_is_here():
+    assert {way.split("-")[0] for way in WAYS} == set(ENGINES) - {"tensorrt"}
 
 
 def pictures(batch=1, hw=(64, 96)):

@@ -1,0 +1,242 @@
+"""Builds a TensorRT engine, and accepts it only if it draws the masks of its source.
+
+    python export/to_trt.py --model weights/person-lite.onnx --output person.engine --imgsz 640 384
+    python export/to_trt.py --model runs/dinov2_vits14/best_iou.pt --output d.engine --rebuild
+
+Run it on the GPU that the engine is for. Without --precision it tries float16, float16 with
+LayerNorm and softmax in float32, bfloat16 and float32, in this order, and keeps the first whose
+masks agree with those of the ONNX file in float32, on --input or on public-domain photos. What the
+engine really computes in is read from the engine. PERSON.engine.json, which says all of that, is
+part of the engine: copy both. An engine takes pictures of one size; build one for each.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seg import cli
+from seg.errors import ArtefactError, EngineFailure, EngineMissing, ParityError, SpecMismatch
+
+if TYPE_CHECKING:
+    import onnx
+
+    from seg.results import UInt8
+    from seg.runtimes.base import Runtime
+    from seg.runtimes.engine_card import EngineCard, Machine
+    from seg.spec import ModelSpec
+
+RUNGS = ("float16", "float16-islands", "bfloat16", "float32")
+
+
+def flags() -> argparse.ArgumentParser:
+    """Returns the parser."""
+    p = cli.parser(__doc__)
+    p.add_argument("--model", type=Path, required=True, metavar="FILE", help=".onnx or .pt")
+    p.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .engine")
+    cli.add_imgsz(p, None, "box that frames are fitted into; default: the model's")
+    p.add_argument("--precision", choices=("auto", *RUNGS), default="auto", help="one rung only")
+    p.add_argument(
+        "--batch", type=cli.positive, default=1, metavar="N", help="most pictures at once"
+    )
+    p.add_argument("--input", type=Path, metavar="PICTURES", help="file or folder to compare on")
+    p.add_argument("--workspace", type=cli.positive, metavar="MIB", help="memory for building")
+    p.add_argument("--timing-cache", type=Path, metavar="FILE", help="makes later builds faster")
+    text = "also runs on later versions of TensorRT; such a file brings code that is executed"
+    p.add_argument("--version-compatible", action="store_true", help=text)
+    text = "also runs on other GPUs from Ampere on, slower"
+    p.add_argument("--hardware-compatible", action="store_true", help=text)
+    p.add_argument("--rebuild", action="store_true", help="replace --output")
+    return p
+
+
+def stale(card: "EngineCard", args: argparse.Namespace, here: "Machine") -> list[str]:
+    """Returns why an engine is not what was asked for, a clause each."""
+    from seg.artefacts import sha256_of
+
+    reasons = card.foreign(here)
+    made_from = card.spec.source_sha256 if args.model.suffix == ".pt" else card.onnx_sha256
+    asked = {
+        "its source": (made_from, sha256_of(args.model)),
+        "the size": (card.spec.input_hw, cli.hw(args.imgsz) or card.spec.input_hw),
+        "the precision": (card.rung, card.rung if args.precision == "auto" else args.precision),
+        "the batch": (card.batch, args.batch),
+        "--version-compatible": (card.version_compatible, args.version_compatible),
+        "--hardware-compatible": (card.hardware_compatible, args.hardware_compatible),
+    }
+    return reasons + [f"{name} is another" for name, (was, now) in asked.items() if was != now]
+
+
+@contextmanager
+def onnx_of(args: argparse.Namespace) -> Iterator[Path]:
+    """Gives the ONNX file: --model itself, or what to_onnx.py makes of a checkpoint."""
+    if args.model.suffix != ".pt":
+        yield args.model
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        command = [sys.executable, str(Path(__file__).with_name("to_onnx.py")), "--opset", "18"]
+        command += ["--model", str(args.model), "--output", str(path)]
+        command += ["--imgsz", *map(str, args.imgsz)] if args.imgsz else []
+        if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+            raise ArtefactError(f"{args.model} could not be exported; the reason is above.")
+        yield path
+
+
+def engine_spec(spec: "ModelSpec", args: argparse.Namespace) -> "ModelSpec":
+    """Returns the spec of the engine: of one canvas.
+
+    Raises:
+        SpecMismatch: The ONNX file has another canvas, or takes one picture at once.
+    """
+    from seg.geometry import round_up
+
+    input_hw = cli.hw(args.imgsz) or spec.input_hw
+    canvas = round_up(input_hw, spec.stride)
+    if spec.canvas_hw not in (None, canvas):
+        raise SpecMismatch(
+            f"{args.model.name} was exported for {spec.canvas_hw[1]}x{spec.canvas_hw[0]}, and "
+            f"--imgsz asks for {canvas[1]}x{canvas[0]}: export it again, or take the .pt."
+        )
+    if spec.canvas_hw and args.batch > 1:
+        raise SpecMismatch(f"{args.model.name} takes one picture at once: leave --batch away.")
+    return dataclasses.replace(spec, input_hw=input_hw, canvas_hw=canvas)
+
+
+class Ladder:
+    """One source on its way to an engine.
+
+    Args:
+        path: The ONNX file.
+        reference: The same on ONNX Runtime.
+        frames: To compare on.
+        args: The command's.
+        here: Where it is built.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        reference: "Runtime",
+        frames: Sequence["UInt8"],
+        args: argparse.Namespace,
+        here: "Machine",
+    ) -> None:
+        self.path, self.frames, self.args, self.here = path, frames, args, here
+        self.source, self.reference = reference.spec, reference
+        self.spec = engine_spec(reference.spec, args)
+        reference.spec = self.spec  # so that both fit frames onto the same canvas
+
+    def rungs(self, model: "onnx.ModelProto") -> tuple[str, ...]:
+        """Returns the rungs to try; a file that is narrow already has one, its own."""
+        from seg.precision import has_islands
+
+        if self.source.precision != "float32":
+            return (self.source.precision,)
+        if self.args.precision != "auto":
+            return (self.args.precision,)
+        return tuple(r for r in RUNGS if r != "float16-islands" or has_islands(model))
+
+    def climb(self) -> tuple[bytes, "EngineCard"]:
+        """Returns the first engine that passes, and its card.
+
+        Raises:
+            ParityError: None does.
+            SpecMismatch: An engine is not of the precision that it was built for.
+        """
+        import onnx
+
+        model = onnx.load(str(self.path))
+        rungs = self.rungs(model)
+        for rung in rungs:
+            try:
+                return self._step(model, rung)
+            except (EngineFailure, ParityError) as error:
+                if len(rungs) == 1:
+                    raise
+                cli.note(f"{rung}: {error}")
+        raise ParityError("No precision gives the source's masks; the reasons are above.")
+
+    def _step(self, model: "onnx.ModelProto", rung: str) -> tuple[bytes, "EngineCard"]:
+        """Builds one rung and holds it against the source."""
+        from seg.artefacts import sha256_of
+        from seg.parity import compare
+        from seg.precision import RUNGS, rewrite
+        from seg.runtimes.engine_card import EngineCard
+        from seg.runtimes.trt import TrtRuntime, deserialize
+        from seg.runtimes.trt_build import Options, build, inspected
+        from seg.segmenter import Segmenter
+
+        cli.note(f"{rung}: building, which takes minutes")
+        precision = RUNGS[rung]
+        if self.source.precision == "float32":
+            model = rewrite(model, rung)
+        options = Options(**{name: getattr(self.args, name) for name in Options.__slots__})
+        assert self.spec.canvas_hw is not None
+        plan = build(model.SerializeToString(), self.spec.canvas_hw, options)
+        engine = deserialize(plan, self.args.version_compatible)
+        card = EngineCard(
+            spec=dataclasses.replace(self.spec, precision=precision),
+            machine=self.here,
+            plan_sha256=hashlib.sha256(plan).hexdigest(),
+            onnx_sha256=sha256_of(self.path),
+            rung=rung,
+            tensors=inspected(engine, precision),
+            batch=self.args.batch,
+            parity={},
+            version_compatible=self.args.version_compatible,
+            hardware_compatible=self.args.hardware_compatible,
+        )
+        with Segmenter(TrtRuntime(engine, card)) as built:
+            parity = compare(Segmenter(self.reference), built, self.frames)
+        cli.note(f"{rung}: compared with ONNX Runtime on {parity.require(precision)}")
+        return plan, dataclasses.replace(card, parity=parity.to_dict())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Builds; returns the exit code."""
+    args = flags().parse_args(argv)
+    if args.output.suffix != ".engine" or args.model.suffix not in (".onnx", ".pt"):
+        raise ArtefactError(
+            f"Expected --model FILE.onnx or FILE.pt and --output FILE.engine; "
+            f"got {args.model.name} and {args.output.name}."
+        )
+    if not args.model.is_file():
+        raise ArtefactError(f"No model at {args.model}.")
+    try:
+        from seg.runtimes.trt import machine
+    except ModuleNotFoundError as error:
+        if error.name != "tensorrt":
+            raise
+        raise EngineMissing("An engine needs the package tensorrt: pip install tensorrt") from error
+    from seg.artefacts import atomic
+    from seg.parity import frames_of
+    from seg.runtimes import open_runtime
+    from seg.runtimes.engine_card import EngineCard
+
+    here = machine()
+    if args.output.exists() and not args.rebuild:
+        reasons = stale(EngineCard.read(args.output), args, here)
+        if reasons:
+            raise ArtefactError(f"{args.output} is stale: {'; '.join(reasons)}. Add --rebuild.")
+        cli.note(f"{args.output} is what was asked for; --rebuild builds it again")
+    else:
+        frames = frames_of(args.input)
+        with onnx_of(args) as path, open_runtime(path, "cpu") as reference:
+            plan, card = Ladder(path, reference, frames, args, here).climb()
+        with atomic(args.output) as part:
+            part.write_bytes(plan)
+        card.write(args.output)
+        cli.note(f"{here}: {card.rung}, tensors {card.tensors}, {len(plan) / 1e6:.1f} MB")
+    print(args.output)
+    return cli.OK
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

@@ -1,0 +1,191 @@
+"""TensorRT: `.engine`, built by export/to_trt.py, on the GPU that it was built for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorrt as trt
+
+from seg.errors import ArtefactError, EngineFailure, EngineMissing, ShapeError
+from seg.results import Float32
+from seg.runtimes.base import Runtime
+from seg.runtimes.engine_card import EngineCard, Machine
+from seg.spec import ModelSpec
+
+try:
+    import torch
+except ModuleNotFoundError as error:  # pragma: no cover
+    raise EngineMissing("TensorRT's buffers are torch's: pip install torch, with CUDA") from error
+
+CUDA = torch.device("cuda")
+
+
+class Log(trt.ILogger):  # type: ignore[misc]
+    """Keeps TensorRT's errors, which its calls answer with None or False and no reason."""
+
+    def __init__(self) -> None:
+        trt.ILogger.__init__(self)
+        self.errors: list[str] = []
+
+    def log(self, severity: object, msg: str) -> None:
+        """Takes one message; TensorRT calls it."""
+        if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+            self.errors.append(msg)
+
+    def reason(self) -> str:
+        """Returns the last errors on one line."""
+        return " ".join(" ".join(self.errors[-3:]).split()) or "TensorRT gave no reason."
+
+
+class _Lane:
+    """Everything for one batch size: context, buffers on both sides, and the CUDA graph."""
+
+    def __init__(
+        self, engine: trt.ICudaEngine, names: tuple[str, str], spec: ModelSpec, batch: int
+    ):
+        images, logits = names
+        self.context: trt.IExecutionContext = engine.create_execution_context()
+        if self.context is None:
+            raise EngineFailure("TensorRT cannot make a context: is the GPU's memory full?")
+        assert spec.canvas_hw is not None
+        shape = (batch, 3, *spec.canvas_hw)
+        if not self.context.set_input_shape(images, shape):
+            raise ShapeError(f"The engine takes no input of {shape}.")
+        self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self.host_in, self.device_in = _pair(shape)
+        self.host_out, self.device_out = _pair(tuple(self.context.get_tensor_shape(logits)))
+        for name, buffer in ((images, self.device_in), (logits, self.device_out)):
+            if not self.context.set_tensor_address(name, buffer.data_ptr()):
+                raise EngineFailure(f"TensorRT takes no buffer for '{name}'.")
+        torch.cuda.synchronize()
+        self._enqueue()  # lazy initialisation would end up in the graph
+        self.stream.synchronize()
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, stream=self.stream):
+            self._enqueue()
+
+    def _enqueue(self) -> None:
+        if not self.context.execute_async_v3(self.stream.cuda_stream):
+            raise EngineFailure("TensorRT refused to run the engine.")
+
+    def run(self, images: Float32) -> Float32:
+        """Copies in, replays, copies out, waits; the result is the caller's."""
+        self.host_in.numpy()[:] = images
+        with torch.cuda.stream(self.stream):
+            self.device_in.copy_(self.host_in, non_blocking=True)
+            self.graph.replay()
+            self.host_out.copy_(self.device_out, non_blocking=True)
+        self.stream.synchronize()
+        logits: Float32 = self.host_out.numpy().copy()
+        return logits
+
+
+def _pair(shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns a pinned and a device buffer, float32."""
+    return torch.empty(shape, pin_memory=True), torch.empty(shape, device=CUDA)
+
+
+class TrtRuntime(Runtime):
+    """An engine on the GPU, replayed as a CUDA graph.
+
+    Args:
+        engine: One input and one output, both float32; shapes fixed but for the batch.
+        card: What the engine is.
+    """
+
+    def __init__(self, engine: trt.ICudaEngine, card: EngineCard) -> None:
+        self.spec, self.batch = card.spec, card.batch
+        self._engine: trt.ICudaEngine | None = engine
+        self._names = _names(engine)
+        self._lanes = {1: self._lane(1)}
+        self.description = f"{card.machine}, {card.rung}, CUDA graph"
+
+    def _lane(self, batch: int) -> _Lane:
+        try:
+            return _Lane(self._engine, self._names, self.spec, batch)
+        except RuntimeError as error:
+            raise EngineFailure(f"CUDA failed: {error}") from error
+
+    def _run(self, images: Float32) -> Mapping[str, Float32]:
+        if self._engine is None:
+            raise EngineFailure("This runtime was closed.")
+        batch = len(images)
+        if not 1 <= batch <= self.batch:
+            raise ShapeError(
+                f"This engine takes 1 to {self.batch} pictures at once; got {batch}. "
+                "Build it with export/to_trt.py --batch."
+            )
+        lane = self._lanes.get(batch) or self._lanes.setdefault(batch, self._lane(batch))
+        try:
+            return {"logits": lane.run(images)}
+        except RuntimeError as error:
+            raise EngineFailure(f"CUDA failed: {error}") from error
+
+    def close(self) -> None:
+        """Drops graphs, contexts and engine, in this order."""
+        self._lanes = {}
+        self._engine = None
+
+
+def _names(engine: trt.ICudaEngine) -> tuple[str, str]:
+    """Returns the names of the input and the output."""
+    found: dict[object, list[str]] = {trt.TensorIOMode.INPUT: [], trt.TensorIOMode.OUTPUT: []}
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        if engine.get_tensor_dtype(name) != trt.DataType.FLOAT:
+            raise ArtefactError(f"The engine's '{name}' is not float32; build it again.")
+        found[engine.get_tensor_mode(name)].append(name)
+    inputs, outputs = found.values()
+    if len(inputs) != 1 or outputs != ["logits"]:
+        raise ArtefactError(f"The engine maps {inputs} to {outputs}; expected images to logits.")
+    return inputs[0], outputs[0]
+
+
+def machine() -> Machine:
+    """Returns what runs here; raises EngineMissing where torch sees no GPU."""
+    if not torch.cuda.is_available():
+        raise EngineMissing("TensorRT needs an NVIDIA GPU, and torch sees none here.")
+    capability = ".".join(map(str, torch.cuda.get_device_capability()))
+    return Machine(
+        tensorrt=trt.__version__, gpu=torch.cuda.get_device_name(), capability=capability
+    )
+
+
+def load(plan: bytes, card: EngineCard) -> TrtRuntime:
+    """Makes a runtime of an engine in memory; raises EngineFailure where TensorRT cannot."""
+    return TrtRuntime(deserialize(plan, card.version_compatible), card)
+
+
+def deserialize(plan: bytes, host_code: bool) -> trt.ICudaEngine:
+    """Turns a plan into an engine.
+
+    Args:
+        plan: What the builder returned.
+        host_code: A version-compatible plan carries a runtime of its own, which is executed.
+
+    Raises:
+        EngineFailure: TensorRT has no GPU to work on, or cannot read the plan.
+    """
+    log = Log()
+    try:
+        runtime = trt.Runtime(log)
+    except TypeError as error:  # how the bindings say that there is no runtime
+        raise EngineFailure(f"TensorRT does not start: {log.reason()}") from error
+    if host_code:
+        runtime.engine_host_code_allowed = True
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise EngineFailure(f"TensorRT cannot read the engine: {log.reason()}")
+    return engine
+
+
+def open_file(path: Path, device: str) -> TrtRuntime:
+    """Opens an `.engine` that `export/to_trt.py` wrote; raises as `open_runtime` does."""
+    if device == "cpu":
+        raise EngineMissing("--device cpu: a TensorRT engine runs on a GPU; take the .onnx.")
+    here, card = machine(), EngineCard.read(path)
+    if reasons := card.foreign(here):
+        raise ArtefactError(
+            f"{path.name} does not run here: {'; '.join(reasons)}. "
+            "Build it again on this machine: export/to_trt.py --rebuild."
+        )
+    return load(path.read_bytes(), card)

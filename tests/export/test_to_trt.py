@@ -1,0 +1,367 @@
+"""Building engines on a stand-in for TensorRT: ladder, gate, cards. Nothing here ran on a GPU."""
+
+import dataclasses
+import json
+import sys
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from export import to_onnx, to_trt, trt_check
+from seg import Segmenter, cli
+from seg.models.checkpoint import load_net
+from seg.precision import RUNGS, rewrite
+from seg.runtimes.engine_card import EngineCard
+from seg.spec import METADATA_KEY, ModelSpec
+
+SPEC = ModelSpec(
+    arch="lite", classes=("background", "person"), input_hw=(64, 96), stride=32, made_with="test"
+)
+
+
+def network(path, norm=False, canvas_hw=None):
+    """Writes a network by hand: one convolution to red minus green, and a norm or a ReLU."""
+    rows, cols = canvas_hw or ("rows", "cols")
+    node, value = helper.make_node, helper.make_tensor_value_info
+    weight = np.zeros((2, 3, 1, 1), np.float32)
+    weight[:, :2, 0, 0] = [[-1.1, 1.3], [1.1, -1.3]]
+    last = node("LayerNormalization", ["margin", "one", "zero"], ["logits"], axis=1)
+    graph = helper.make_graph(
+        [
+            node("Conv", ["images", "weight"], ["margin"]),
+            last if norm else node("Add", ["margin", "zero"], ["logits"]),
+        ],
+        "by hand",
+        [value("images", TensorProto.FLOAT, [1 if canvas_hw else "batch", 3, rows, cols])],
+        [value("logits", TensorProto.FLOAT, [1 if canvas_hw else "batch", 2, rows, cols])],
+        [
+            numpy_helper.from_array(weight, "weight"),
+            numpy_helper.from_array(np.ones(1, np.float32), "one"),
+            numpy_helper.from_array(np.zeros(1, np.float32), "zero"),
+        ],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    spec = dataclasses.replace(SPEC, canvas_hw=canvas_hw)
+    helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    disc = cv2.circle(np.full((64, 96, 3), (200, 200, 20), np.uint8), (40, 30), 20, (0, 9, 250), -1)
+    (path.parent / "frames").mkdir(exist_ok=True)
+    cv2.imwrite(str(path.parent / "frames" / "disc.png"), disc)
+    return path
+
+
+@pytest.fixture
+def lite(tmp_path):
+    return network(tmp_path / "lite.onnx")
+
+
+def build(model, *flags, output=None):
+    output = output or model.with_suffix(".engine")
+    if "--input" not in flags:
+        flags = (*flags, "--input", model.parent / "frames")
+    return cli.run(to_trt.main, ["--model", str(model), "--output", str(output), *map(str, flags)])
+
+
+def card_of(model):
+    return EngineCard.read(model.with_suffix(".engine"))
+
+
+def test_the_engine_draws_the_sources_masks(tensorrt, lite, capsys):
+    assert build(lite) == 0
+    engine = lite.with_suffix(".engine")
+    assert capsys.readouterr().out.strip() == str(engine)
+    assert tensorrt.did("built float16") == 1 and tensorrt.did("no TF32") == 1
+    assert tensorrt.did("profile 1..1 of 64x96") == 1
+    names = sorted(path.name for path in lite.parent.glob("*.*"))
+    assert names == ["lite.engine", "lite.engine.json", "lite.onnx"]
+    card = card_of(lite)
+    assert (card.rung, card.spec.precision, card.batch) == ("float16", "float16", 1)
+    assert card.spec.canvas_hw == (64, 96) and card.tensors == {"float32": 1, "float16": 2}
+    assert card.parity["frames"] == 1 and card.parity["agreement"] >= 0.999
+    image = np.random.default_rng(0).integers(0, 256, (33, 57, 3), dtype=np.uint8)
+    with Segmenter(engine) as built, Segmenter(lite, "cpu") as source:
+        assert np.mean(built(image).labels == source(image).labels) > 0.99
+        assert built.runtime.run(np.ones((1, 3, 64, 96), np.float32))["logits"].shape[1] == 2
+
+
+@pytest.mark.parametrize("nan", [False, True])
+@pytest.mark.parametrize(
+    ("norm", "spoilt", "built"),
+    [
+        (True, (), "float16"),
+        (True, ("float16",), "float16-islands"),
+        (True, ("float16", "float16-islands"), "bfloat16"),
+        (False, ("float16",), "bfloat16"),
+        (False, ("float16", "bfloat16"), "float32"),
+    ],
+)
+def test_the_first_rung_that_passes_is_kept(tensorrt, tmp_path, norm, spoilt, built, nan, capsys):
+    model = network(tmp_path / "net.onnx", norm)
+    tensorrt.spoilt, tensorrt.nan = spoilt, nan
+    assert build(model) == 0
+    rungs = [line.removeprefix("built ") for line in tensorrt.log if line.startswith("built")]
+    assert rungs == [*spoilt, built] and card_of(model).rung == built
+    said = capsys.readouterr().err
+    for rung in spoilt:
+        assert f"{rung}: {'Not every score' if nan else 'The masks differ'}" in said
+
+
+def test_without_pictures_the_free_photos_are_compared(tensorrt, lite):
+    output = str(lite.with_suffix(".engine"))
+    assert cli.run(to_trt.main, ["--model", str(lite), "--output", output]) == 0
+    assert card_of(lite).parity["frames"] == 4
+
+
+def test_no_rung_no_engine(tensorrt, lite, capsys):
+    tensorrt.spoilt = tuple(RUNGS)
+    assert build(lite) == 1
+    assert "No precision gives the source's masks" in capsys.readouterr().err
+    assert [path.name for path in lite.parent.glob("*.*")] == ["lite.onnx"]
+
+
+def test_one_rung_can_be_asked_for(tensorrt, lite, capsys):
+    assert build(lite, "--precision", "bfloat16") == 0
+    assert card_of(lite).spec.precision == "bfloat16"
+    tensorrt.spoilt = ("float32",)
+    assert build(lite, "--precision", "float32", "--rebuild") == 1
+    assert "masks differ" in capsys.readouterr().err
+    assert card_of(lite).spec.precision == "bfloat16"  # what was there is still there, whole
+
+
+@pytest.mark.parametrize("kind", ["Float", "Row major linear FP32", "Int8"])
+def test_an_engine_that_came_out_float32_is_an_error(tensorrt, lite, kind, capsys):
+    tensorrt.comes_out = kind
+    assert build(lite) == 1
+    said = capsys.readouterr().err
+    assert "error: The graph is float16, and the engine came out different" in said
+    assert tensorrt.did("built float16") == 1 and not lite.with_suffix(".engine").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    [
+        ("Channel major FP16 format where channel % 8 == 0", "float16"),
+        ("Row major linear BF16", "bfloat16"),
+        ("Row major linear FP32", "float32"),
+    ],
+)
+def test_the_inspectors_long_names_are_read(tensorrt, lite, kind, precision):
+    tensorrt.comes_out = kind
+    assert build(lite, "--precision", precision) == 0
+    assert card_of(lite).tensors[precision] >= 2
+
+
+def test_parser_errors_are_listed(tensorrt, lite, capsys):
+    tensorrt.parser_errors = (("Foo", "node_1", "no importer"), ("Conv", "node_2", "bad kernel"))
+    assert build(lite, "--precision", "float16") == 1
+    said = capsys.readouterr().err
+    assert "Foo 'node_1': no importer" in said and "Conv 'node_2': bad kernel" in said
+
+
+def test_a_failed_build_says_why(tensorrt, lite, capsys):
+    tensorrt.build_fails = True
+    assert build(lite, "--precision", "float16") == 1
+    assert "Could not find any implementation" in capsys.readouterr().err
+
+
+def test_options_reach_the_builder(tensorrt, lite):
+    flags = ["--batch", 4, "--imgsz", 60, 50, "--workspace", 512]
+    assert build(lite, *flags, "--version-compatible", "--hardware-compatible") == 0
+    assert tensorrt.did("profile 1..4 of 64x64") == 1
+    assert tensorrt.did(f"WORKSPACE {512 * 1024 * 1024}") == 1
+    assert tensorrt.did("flag VERSION_COMPATIBLE") == 1 and tensorrt.did("host code True") == 1
+    card = card_of(lite)
+    assert card.version_compatible and card.hardware_compatible and card.batch == 4
+    assert (card.spec.input_hw, card.spec.canvas_hw) == ((50, 60), (64, 64))
+
+
+def test_timings_are_kept_for_the_next_build(tensorrt, lite, capsys):
+    cache = lite.parent / "cache"
+    assert build(lite, "--timing-cache", cache) == 0
+    assert cache.read_bytes() == b"measured" and tensorrt.did("timings b''") == 1
+    assert build(lite, "--timing-cache", cache, "--rebuild") == 0
+    assert tensorrt.did("timings b'measured'") == 1
+    tensorrt.foreign_cache = True
+    assert build(lite, "--timing-cache", cache, "--rebuild") == 1
+    assert "another GPU or TensorRT" in capsys.readouterr().err
+
+
+def test_what_is_up_to_date_is_left_alone(tensorrt, lite, capsys):
+    assert build(lite) == 0
+    before = lite.with_suffix(".engine").stat().st_mtime_ns
+    assert build(lite) == 0
+    assert tensorrt.did("built float16") == 1
+    assert lite.with_suffix(".engine").stat().st_mtime_ns == before
+    assert build(lite, "--rebuild") == 0 and tensorrt.did("built float16") == 2
+    for flags, reason in (
+        (["--batch", 2], "the batch is another"),
+        (["--imgsz", 32, 32], "the size is another"),
+        (["--precision", "float32"], "the precision is another"),
+        (["--version-compatible"], "--version-compatible is another"),
+    ):
+        assert build(lite, *flags) == 1
+        said = capsys.readouterr().err
+        assert reason in said and "--rebuild" in said
+
+
+def test_a_stale_engine_is_explained_and_rebuilt(tensorrt, lite, capsys):
+    assert build(lite) == 0
+    path = lite.with_name("lite.engine.json")
+    values = json.loads(path.read_text())
+    values["machine"] |= {"tensorrt": "8.6.1", "gpu": "Tesla T4"}
+    path.write_text(json.dumps(values))
+    network(lite, norm=True)
+    assert build(lite) == 1
+    said = capsys.readouterr().err
+    for reason in ("built by TensorRT 8.6.1, here is 10.3.0", "Tesla T4", "its source is another"):
+        assert reason in said
+    assert build(lite, "--rebuild") == 0
+    assert card_of(lite).machine.gpu == "Fake GPU"
+
+
+def test_a_file_that_is_not_ours_is_not_overwritten(tensorrt, lite, capsys):
+    lite.with_suffix(".engine").write_text("mine")
+    assert build(lite) == 1
+    assert "lite.engine.json" in capsys.readouterr().err
+    assert lite.with_suffix(".engine").read_text() == "mine"
+
+
+def test_a_static_file_keeps_its_size(tensorrt, tmp_path, capsys):
+    model = network(tmp_path / "static.onnx", canvas_hw=(64, 96))
+    for flags, said in ((["--imgsz", 64, 64], "exported for 96x64"), (["--batch", 2], "one pict")):
+        assert build(model, *flags) == 1
+        assert said in capsys.readouterr().err
+    assert build(model) == 0
+    assert not [line for line in tensorrt.log if line.startswith("profile")]
+
+
+def test_a_file_that_is_narrow_already_is_taken_as_it_is(tensorrt, lite):
+    narrow = rewrite(onnx.load(str(lite)), "float16")
+    spec = dataclasses.replace(SPEC, precision="float16")
+    helper.set_model_props(narrow, {METADATA_KEY: spec.to_json()})
+    path = lite.with_name("narrow.onnx")
+    onnx.save(narrow, str(path))
+    assert build(path) == 0
+    assert card_of(path).rung == "float16" and tensorrt.did("built float16") == 1
+
+
+def test_a_checkpoint_goes_through_the_export(tensorrt, lite, tmp_path, monkeypatch):
+    """The export itself is tested beside; here it is replaced by a copy."""
+    checkpoint = tmp_path / "best.pt"
+    checkpoint.write_bytes(b"weights")
+    commands = []
+
+    def export(command, **_):
+        commands.append(command[2:])
+        to = onnx.load(str(lite))
+        spec = to_onnx.export_spec(SPEC, checkpoint, None)
+        helper.set_model_props(to, {METADATA_KEY: spec.to_json()})
+        onnx.save(to, command[command.index("--output") + 1])
+        return to_trt.subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(to_trt.subprocess, "run", export)
+    assert build(checkpoint, "--imgsz", 96, 64) == 0
+    assert commands[0][:4] == ["--opset", "18", "--model", str(checkpoint)]
+    assert commands[0][6:] == ["--imgsz", "96", "64"]
+    assert build(checkpoint) == 0 and len(commands) == 1  # it is what was asked for
+    checkpoint.write_bytes(b"other weights")
+    assert build(checkpoint) == 1
+
+
+def test_an_export_that_fails_is_not_built(tensorrt, tmp_path, capfd):
+    checkpoint = network(tmp_path / "net.onnx").with_name("bad.pt")
+    checkpoint.write_bytes(b"no checkpoint")
+    assert build(checkpoint) == 1
+    said = capfd.readouterr().err
+    assert "bad.pt is no checkpoint" in said and "could not be exported" in said
+    assert not tensorrt.log
+
+
+def test_without_a_gpu_there_is_one_line(tensorrt, lite, capsys):
+    tensorrt.gpu = False
+    assert build(lite) == 1
+    said = capsys.readouterr().err
+    assert said == "error: TensorRT needs an NVIDIA GPU, and torch sees none here.\n"
+
+
+def test_a_builder_that_does_not_start_is_explained(tensorrt, lite, capsys, monkeypatch):
+    """torch sees a GPU and TensorRT does not: a driver too old for it."""
+    from seg.runtimes import trt
+
+    monkeypatch.setattr(trt.torch.cuda, "is_available", lambda: True)
+    tensorrt.gpu = False
+    assert build(lite) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "no GPU, or no driver" in said and "error: 35" in said
+
+
+def test_without_the_package_there_is_one_line(lite, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "seg.runtimes.trt", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    assert build(lite) == 1
+    assert capsys.readouterr().err == (
+        "error: An engine needs the package tensorrt: pip install tensorrt\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "output", "said"),
+    [("none.onnx", "a.engine", "No model at"), ("lite.onnx", "a.plan", "FILE.engine")],
+)
+def test_bad_names_get_one_line(lite, model, output, said, capsys):
+    assert build(lite.with_name(model), output=lite.with_name(output)) == 1
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_report_of_make_trt_check(tensorrt, lite, monkeypatch, capsys, fails):
+    """Its own process sees no stand-in, so to_trt.py runs in this one."""
+
+    def run(command, **_):
+        if not command[1].endswith("to_trt.py"):
+            raise FileNotFoundError
+        code = cli.run(to_trt.main, [*command[2:], "--input", str(lite.parent / "frames")])
+        captured = capsys.readouterr()
+        return trt_check.subprocess.CompletedProcess(command, code, captured.out, captured.err)
+
+    monkeypatch.setattr(trt_check.subprocess, "run", run)
+    monkeypatch.setattr(trt_check, "random_dinov2", lambda path: None)
+    monkeypatch.setattr(trt_check, "checked", _no_dino(trt_check.checked))
+    tensorrt.build_fails = fails
+    folder = lite.parent / "check"
+    flags = ["--output", str(folder), "--models", str(lite), "--runs", "3", "--imgsz", "96", "64"]
+    assert cli.run(trt_check.main, flags) == fails
+    report = (folder / "report.txt").read_text()
+    assert capsys.readouterr().out == report
+    assert "nvidia-smi does not answer" in report and "torch       2." in report
+    if fails:
+        assert "lite.onnx: exit code 1" in report and "any implementation" in report
+    else:
+        for part in ("exit code 0", "rung float16", "'agreement': 1.0", "96x64, 3 runs: p50"):
+            assert part in report
+
+
+def _no_dino(checked):
+    return lambda model, args: (True, []) if model.suffix == ".pt" else checked(model, args)
+
+
+def test_the_random_dinov2_is_one(tmp_path, monkeypatch):
+    from seg.models import vit
+
+    tiny = vit.ViTConfig(embed_dim=48, depth=4, num_heads=3)
+    monkeypatch.setitem(vit.CONFIGS, "dinov2_vits14", tiny)
+    for name in ("one.pt", "two.pt"):
+        trt_check.random_dinov2(tmp_path / name)
+    net, spec = load_net(tmp_path / "one.pt")
+    assert (spec.arch, spec.backbone, spec.stride) == ("dinov2_vits14", "random", 14)
+    other = load_net(tmp_path / "two.pt")[0].state_dict()
+    assert all(other[key].equal(value) for key, value in net.state_dict().items())
+
+
+def test_the_command_offers_every_rung():
+    assert tuple(RUNGS) == to_trt.RUNGS

@@ -1,0 +1,166 @@
+"""The TensorRT runtime on a stand-in: contract, sidecar, errors. Nothing here ran on a GPU."""
+
+import dataclasses
+import hashlib
+import json
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from seg import ArtefactError, EngineFailure, EngineMissing, ShapeError
+from seg.runtimes import open_runtime
+from seg.runtimes.engine_card import EngineCard, Machine
+from seg.spec import ModelSpec
+
+HERE = Machine(tensorrt="10.3.0", gpu="Fake GPU", capability="8.7")
+SPEC = ModelSpec(
+    arch="lite", classes=("background", "person"), input_hw=(60, 90), canvas_hw=(64, 96), stride=32
+)
+
+
+@pytest.fixture
+def plan():
+    """An engine for `logits = images[:, :2] - 0.5` at any batch."""
+    value, node = helper.make_tensor_value_info, helper.make_node
+    tensor = helper.make_tensor
+    graph = helper.make_graph(
+        [node("Slice", ["images", "a", "b", "c"], ["two"]), node("Sub", ["two", "h"], ["logits"])],
+        "by hand",
+        [value("images", TensorProto.FLOAT, ["batch", 3, 64, 96])],
+        [value("logits", TensorProto.FLOAT, ["batch", 2, 64, 96])],
+        [
+            *(tensor(n, TensorProto.INT64, [1], [v]) for n, v in (("a", 0), ("b", 2), ("c", 1))),
+            tensor("h", TensorProto.FLOAT, [], [0.5]),
+        ],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    onnx.checker.check_model(model)
+    return b"plan:" + model.SerializeToString()
+
+
+def write(folder, plan, **changes):
+    path = folder / "person.engine"
+    path.write_bytes(plan)
+    card = EngineCard(
+        spec=SPEC, machine=HERE, plan_sha256=hashlib.sha256(plan).hexdigest(), onnx_sha256="0" * 64,
+        rung="float16", tensors={"float16": 3}, batch=2, parity={"frames": 4},
+    )  # fmt: skip
+    dataclasses.replace(card, **changes).write(path)
+    return path
+
+
+def pictures(batch=1):
+    return np.random.default_rng(0).random((batch, 3, 64, 96), dtype=np.float32)
+
+
+def test_logits_are_the_engines_for_each_batch(tensorrt, tmp_path, plan):
+    with open_runtime(write(tmp_path, plan)) as runtime:
+        for batch in (1, 2, 1):
+            images = pictures(batch)
+            logits = runtime.run(images)["logits"]
+            assert logits.dtype == np.float32
+            np.testing.assert_array_equal(logits, images[:, :2] - np.float32(0.5))
+        with pytest.raises(ShapeError, match=r"1 to 2 pictures at once; got 3.*--batch"):
+            runtime.run(pictures(3))
+    assert tensorrt.did("context") == 2 and tensorrt.did("replay") == 3
+
+
+def test_results_belong_to_the_caller(tensorrt, tmp_path, plan):
+    with open_runtime(write(tmp_path, plan)) as runtime:
+        images = pictures()
+        first = runtime.run(images)["logits"]
+        kept = first.copy()
+        runtime.run(1 - images)
+        np.testing.assert_array_equal(first, kept)
+
+
+def test_input_in_any_memory_order_gives_the_same(tensorrt, tmp_path, plan):
+    with open_runtime(write(tmp_path, plan)) as runtime:
+        turned = np.asfortranarray(pictures())
+        np.testing.assert_array_equal(runtime.run(turned)["logits"], turned[:, :2] - 0.5)
+        with pytest.raises(ShapeError, match="takes 64x96"):
+            runtime.run(np.zeros((1, 3, 64, 64), np.float32))
+
+
+def test_it_says_what_really_runs_and_closes_twice(tensorrt, tmp_path, plan):
+    runtime = open_runtime(write(tmp_path, plan))
+    assert runtime.spec == SPEC
+    for word in ("TensorRT 10.3.0", "Fake GPU", "float16", "CUDA graph"):
+        assert word in runtime.description
+    runtime.close()
+    runtime.close()
+    with pytest.raises(EngineFailure, match="closed"):
+        runtime.run(pictures())
+
+
+@pytest.mark.parametrize(
+    ("built", "flags", "said"),
+    [
+        ({"tensorrt": "10.2.0"}, {}, "built by TensorRT 10.2.0, here is 10.3.0"),
+        ({"gpu": "Orin"}, {}, r"built for Orin \(8.7\), here is Fake GPU \(8.7\)"),
+        ({"tensorrt": "10.16.1"}, {"version_compatible": True}, "built by TensorRT 10.16.1"),
+        ({"tensorrt": "9.9.9"}, {"version_compatible": True}, None),
+        ({"gpu": "A100", "capability": "8.0"}, {"hardware_compatible": True}, None),
+        ({"gpu": "A100"}, {"version_compatible": True}, "built for A100"),
+    ],
+)
+def test_an_engine_of_another_machine_is_refused(tensorrt, tmp_path, plan, built, flags, said):
+    path = write(tmp_path, plan, machine=dataclasses.replace(HERE, **built), **flags)
+    if said is None:
+        open_runtime(path).close()
+        assert tensorrt.did(f"host code {flags.get('version_compatible', False)}") == 1
+    else:
+        with pytest.raises(ArtefactError, match=f"(?s){said}.*--rebuild"):
+            open_runtime(path)
+        assert not tensorrt.log
+
+
+def test_engine_and_card_belong_together(tensorrt, tmp_path, plan):
+    path = write(tmp_path, plan)
+    path.write_bytes(plan[:-1])
+    with pytest.raises(ArtefactError, match=r"not the engine that person\.engine\.json describes"):
+        open_runtime(path)
+    card = tmp_path / "person.engine.json"
+    for text in ("", "[]", "{}", card.read_text().replace("dinoseg engine 1", "dinoseg engine 0"),
+                 card.read_text().replace('"tensors"', '"sensors"')):  # fmt: skip
+        card.write_text(text)
+        with pytest.raises(ArtefactError, match=r"person\.engine\.json is damaged"):
+            open_runtime(path)
+    card.unlink()
+    with pytest.raises(ArtefactError, match=r"No person\.engine\.json beside"):
+        open_runtime(path)
+    assert not tensorrt.log
+
+
+def test_the_card_comes_back_as_it_was_written(tmp_path, plan):
+    path = write(tmp_path, plan, rung="float16-islands", version_compatible=True)
+    card = EngineCard.read(path)
+    assert (card.spec, card.machine, card.rung) == (SPEC, HERE, "float16-islands")
+    values = json.loads((tmp_path / "person.engine.json").read_text())
+    assert values["machine"] == {"tensorrt": "10.3.0", "gpu": "Fake GPU", "capability": "8.7"}
+    assert values["version_compatible"] is True and values["spec"]["canvas_hw"] == [64, 96]
+
+
+def test_a_plan_that_tensorrt_cannot_read_says_why(tensorrt, tmp_path):
+    with pytest.raises(EngineFailure, match="cannot read the engine: Serialization assertion mag"):
+        open_runtime(write(tmp_path, b"no plan"))
+
+
+def test_the_cpu_is_never_taken_in_silence(tensorrt, tmp_path, plan):
+    with pytest.raises(EngineMissing, match="--device cpu"):
+        open_runtime(write(tmp_path, plan), "cpu")
+    tensorrt.gpu = False
+    for device in ("auto", "cuda"):
+        with pytest.raises(EngineMissing, match="NVIDIA GPU"):
+            open_runtime(write(tmp_path, plan), device)
+
+
+def test_a_missing_package_is_named(monkeypatch, tmp_path, plan):
+    monkeypatch.delitem(sys.modules, "seg.runtimes.trt", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(EngineMissing, match="pip install tensorrt"):
+        open_runtime(write(tmp_path, plan))
