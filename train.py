@@ -38,6 +38,17 @@ def flags() -> argparse.ArgumentParser:
     _choice(p, "colour", "strength of the colour augmentation", float)
     _choice(p, "paste", "share of views with people pasted on", float)
     _choice(p, "epochs", "passes", cli.positive)
+    _choice(
+        p,
+        "views",
+        "views of each picture whose features are computed once and kept; more views "
+        "vary more, cost more time and disk at the start; 0: see --no-cache",
+        int,
+    )
+    text = "draw new views in each epoch and run the backbone on each (as --views 0)"
+    p.add_argument("--no-cache", dest="views", action="store_const", const=0, help=text)
+    text = "where features are kept; default: $DINOSEG_CACHE/features, or runs/cache"
+    p.add_argument("--cache-dir", type=Path, metavar="DIR", help=text)
     _choice(p, "samples", "views in an epoch, None: one of each picture", cli.positive)
     _choice(p, "batch", "views in a step", cli.positive)
     _choice(p, "lr", "learning rate of AdamW", float)
@@ -105,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.note(f"{data.name}: {data.description}; {parts}")
     for remark in check([sample for data in sets for sample in data.train + data.valid]):
         cli.note(remark)
-    trainer = Trainer(config, sets, run, device)
+    trainer = Trainer(config, sets, run, device, args.cache_dir)
     if args.resume:
         trainer.resume()
     cli.note(summary(trainer.net, trainer.spec))

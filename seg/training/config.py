@@ -26,6 +26,9 @@ class SegmentationConfig:
         colour: Strength of the colour augmentation; 0 turns it off.
         paste: Share of views that get the people of another view pasted on.
         epochs: Number of epochs.
+        views: Views of each picture that a frozen backbone sees, once each: what it says of them
+            is kept on disk, and epochs draw from these. 0 draws new views in each epoch and runs
+            the backbone every time.
         samples: Views in an epoch; None takes one of each training picture.
         batch: Views in a step.
         lr: Learning rate of AdamW after the warm-up.
@@ -51,6 +54,7 @@ class SegmentationConfig:
     colour: float = 0.5
     paste: float = 0.0
     epochs: int = 65
+    views: int = 4
     samples: int | None = None
     batch: int = 20
     lr: float = 1e-3
@@ -87,6 +91,12 @@ class SegmentationConfig:
             ("scale", "two positive numbers, the lower first", 0 < low <= high),
             ("scheduler", " ".join(SCHEDULERS), self.scheduler in SCHEDULERS),
             ("precision", " ".join(PRECISIONS), self.precision in PRECISIONS),
+            ("views", "0 or more", self.views >= 0),
+            (
+                "views",
+                "0 for lite, which has no frozen part",
+                self.arch != "lite" or not self.views,
+            ),
             ("classes", "2 to 254 different names", 2 <= len({*self.classes}) == count <= 254),
         ]
 
@@ -105,6 +115,7 @@ LITE = SegmentationConfig(
     colour=1.0,
     paste=0.4,
     epochs=40,
+    views=0,
     samples=3840,
     batch=16,
     lr=2.5e-3,

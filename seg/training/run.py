@@ -66,10 +66,10 @@ class Run:
         contents = read_checkpoint(self.last)
         if "training" not in contents:
             raise ArtefactError(f"{self.last} is a finished model, not a training to go on with.")
-        then, now = json.loads(contents["training"]["config"]), config.to_dict()
-        others = sorted(key for key in now if then.get(key) != now[key])
+        then, now = earlier(contents["training"]["config"]), config.to_dict()
+        others = sorted(key for key in now if then[key] != now[key])
         if others:
-            said = ", ".join(f"{key} was {then.get(key)}, is {now[key]}" for key in others)
+            said = ", ".join(f"{key} was {then[key]}, is {now[key]}" for key in others)
             raise ArtefactError(f"--resume needs the same choices as before: {said}.")
         self.history = list(contents["training"]["history"])
         return contents
@@ -88,6 +88,14 @@ class Run:
             save_net(self.folder / "best_loss.pt", net, spec, row=row)
         write_csv(self.folder / "log.csv", self.history)
         save_net(self.last, net, spec, training={**training, "history": self.history})
+
+
+def earlier(text: str) -> dict[str, Any]:
+    """Reads the choices that a training began with; those it did not know were at their default.
+
+    Without a cache there was one way: new views in each epoch.
+    """
+    return {**SegmentationConfig().to_dict(), "views": 0, **json.loads(text)}
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -17,14 +17,17 @@ import seg
 from seg.data.samples import DataSet
 from seg.errors import DataError, SegError
 from seg.models.base import Net, count_parameters
-from seg.models.nets import build_net
+from seg.models.nets import SegmentationNet, build_net
 from seg.models.official import load_backbone
 from seg.runtimes.pytorch import TorchRuntime
 from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
 from seg.training.batches import Batches
+from seg.training.cache import Cache, default_folder
 from seg.training.config import SegmentationConfig
+from seg.training.features import CachedRuntime, Features, backbone_id
 from seg.training.losses import segmentation_loss
+from seg.training.precision import autocast, resolve
 from seg.training.run import Row, Run
 from seg.training.schedule import learning_rate
 from seg.training.validation import draw, validate
@@ -67,13 +70,6 @@ def summary(net: Net, spec: ModelSpec) -> str:
     return "\n".join(lines)
 
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Tells whether the device multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-
-
 class Trainer:
     """Everything that changes while a network is trained.
 
@@ -82,6 +78,7 @@ class Trainer:
         sets: Data sets; the first one with validation pictures decides which epoch is best.
         run: Where everything is kept.
         device: Where to train.
+        cache: Folder of the features where `config.views` asks for a cache; None: the default.
     """
 
     def __init__(
@@ -90,6 +87,7 @@ class Trainer:
         sets: Sequence[DataSet],
         run: Run,
         device: torch.device,
+        cache: Path | None = None,
     ) -> None:
         self.config, self.device = config, device
         self.valid = next((data.valid for data in sets if data.valid), ())
@@ -108,8 +106,8 @@ class Trainer:
         self.ema = (
             AveragedModel(self.net, multi_avg_fn=average, use_buffers=True) if config.ema else None
         )
-        best = "bfloat16" if has_bfloat16(device) else "float32"
-        self.precision = best if config.precision == "auto" else config.precision
+        self.precision = resolve(config.precision, device)
+        self.features = self._cached(cache or default_folder()) if config.views else None
 
     @property
     def judged(self) -> Net:
@@ -118,10 +116,12 @@ class Trainer:
 
     def train(self) -> list[Row]:
         """Trains from the epoch that the run has reached to the last; returns the log's rows."""
+        if self.features:
+            self.features.fill()
         for epoch in range(len(self.run.history), self.config.epochs):
             started = time.monotonic()
             rate, loss = self._epoch(epoch)
-            segmenter = Segmenter(TorchRuntime(self.judged, self.spec, self.device))
+            segmenter = Segmenter(self._runtime())
             scores, val_loss = validate(segmenter, self.valid)
             row = {
                 "epoch": epoch + 1,
@@ -170,11 +170,11 @@ class Trainer:
         """Trains one epoch; returns the last learning rate and the mean loss."""
         self.net.train()
         total, rate, steps = 0.0, 0.0, len(self.batches)
-        views = self.batches.epoch(epoch)
+        views = (self.features or self.batches).epoch(epoch)
         bar = tqdm(views, f"epoch {epoch + 1}", steps, leave=False, disable=None)
-        for index, (images, labels) in enumerate(bar):
+        for index, (inputs, labels) in enumerate(bar):
             rate = self._set_rate(epoch * steps + index, steps)
-            loss = self._step(images.to(self.device), labels.to(self.device))
+            loss = self._step(inputs.to(self.device), labels.to(self.device))
             if not torch.isfinite(torch.tensor(loss)):
                 raise SegError(
                     f"The loss is {loss} in epoch {epoch + 1}; lower --lr, or train in "
@@ -197,9 +197,13 @@ class Trainer:
             group["lr"] = rate
         return rate
 
-    def _step(self, images: Tensor, labels: Tensor) -> float:
-        with self._autocast():
-            outputs = self.net.training_logits(images.to(memory_format=torch.channels_last))
+    def _step(self, inputs: Tensor, labels: Tensor) -> float:
+        with autocast(self.device, self.precision):
+            if self.features:
+                outputs = [cast(SegmentationNet, self.net).head(inputs.float())]
+            else:
+                images = inputs.to(memory_format=torch.channels_last)
+                outputs = self.net.training_logits(images)
         loss = segmentation_loss(outputs, labels, self.config.dice)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -212,7 +216,14 @@ class Trainer:
     def _trainable(self) -> Iterator[nn.Parameter]:
         return (p for group in self.optimiser.param_groups for p in group["params"])
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision == "bfloat16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+    def _cached(self, folder: Path) -> Features:
+        net = cast(SegmentationNet, self.net)
+        cache = Cache(folder, backbone_id(net, self.spec))
+        return Features(net, self.batches, cache, self.device, self.precision)
+
+    def _runtime(self) -> TorchRuntime:
+        """The network as validation runs it."""
+        if self.features:
+            net = cast(SegmentationNet, self.judged)
+            return CachedRuntime(net, self.spec, self.device, self.features)
+        return TorchRuntime(self.judged, self.spec, self.device)
