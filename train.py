@@ -38,6 +38,7 @@ def flags() -> argparse.ArgumentParser:
     _choice(p, "colour", "strength of the colour augmentation", float)
     _choice(p, "paste", "share of views with people pasted on", float)
     _choice(p, "epochs", "passes", cli.positive)
+    _choice(p, "patience", "epochs without a better IoU before it stops, 0: never", int)
     _choice(
         p,
         "views",
@@ -58,11 +59,16 @@ def flags() -> argparse.ArgumentParser:
     text = "epochs at which step divides the rate by ten (default: 50)"
     p.add_argument("--scheduler-epochs", nargs="+", type=cli.positive, metavar="N", help=text)
     _choice(p, "warmup", "steps of linear warm-up", int)
+    _choice(p, "ce", "weight of cross-entropy", float)
     _choice(p, "dice", "weight of the Dice loss", float)
+    _choice(p, "lovasz", "weight of the Lovász-Softmax loss", float)
+    text = "weight of each class in cross-entropy; default: all the same"
+    p.add_argument("--class-weights", nargs="+", type=float, metavar="W", help=text)
     _choice(p, "ema", "decay of the averaged weights, 0: none", float)
     _choice(p, "clip", "largest norm of the gradient", float)
     p.add_argument("--precision", choices=PRECISIONS, help="auto: bfloat16 where it is in hardware")
     _choice(p, "seed", "of weights, views and order", int)
+    p.add_argument("--tensorboard", action="store_true", help="log into --output/tensorboard too")
     p.add_argument("--device", choices=DEVICES, default="auto")
     p.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
     p.add_argument("--resume", action="store_true", help="go on with the training in --output")
@@ -101,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.data import open_dataset, penn_fudan
     from seg.data.check import check
     from seg.runtimes.pytorch import pick_device
+    from seg.training.board import Board
     from seg.training.run import Run
     from seg.training.segmentation import Trainer, summary
 
@@ -116,12 +123,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.note(f"{data.name}: {data.description}; {parts}")
     for remark in check([sample for data in sets for sample in data.train + data.valid]):
         cli.note(remark)
+    board = Board(run.folder / "tensorboard") if args.tensorboard else lambda row: None
     trainer = Trainer(config, sets, run, device, args.cache_dir)
     if args.resume:
         trainer.resume()
     cli.note(summary(trainer.net, trainer.spec))
     cli.note(f"training on {device} in {trainer.precision}, into {run.folder}")
-    trainer.train()
+    trainer.train(board)
     print(run.folder / "best_iou.pt")
     return cli.OK
 

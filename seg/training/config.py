@@ -26,6 +26,8 @@ class SegmentationConfig:
         colour: Strength of the colour augmentation; 0 turns it off.
         paste: Share of views that get the people of another view pasted on.
         epochs: Number of epochs.
+        patience: Epochs in a row without a better IoU of the validation pictures after which
+            training stops; 0 goes on to the last.
         views: Views of each picture that a frozen backbone sees, once each: what it says of them
             is kept on disk, and epochs draw from these. 0 draws new views in each epoch and runs
             the backbone every time.
@@ -36,7 +38,10 @@ class SegmentationConfig:
         scheduler: `none`, `step`, `cosine` or `poly`.
         scheduler_epochs: Epochs at which `step` divides the rate by ten.
         warmup: Steps of linear warm-up.
-        dice: Weight of the Dice loss beside cross-entropy.
+        ce: Weight of cross-entropy.
+        dice: Weight of the Dice loss.
+        lovasz: Weight of the Lovász-Softmax loss.
+        class_weights: Weight of each class in cross-entropy; empty: all the same.
         ema: Decay of the averaged weights that are evaluated and kept; 0 keeps the plain ones.
         clip: Largest norm of the gradient.
         precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the device has it in
@@ -54,6 +59,7 @@ class SegmentationConfig:
     colour: float = 0.5
     paste: float = 0.0
     epochs: int = 65
+    patience: int = 0
     views: int = 4
     samples: int | None = None
     batch: int = 20
@@ -62,7 +68,10 @@ class SegmentationConfig:
     scheduler: str = "none"
     scheduler_epochs: tuple[int, ...] = (50,)
     warmup: int = 10
+    ce: float = 1.0
     dice: float = 0.0
+    lovasz: float = 0.0
+    class_weights: tuple[float, ...] = ()
     ema: float = 0.0
     clip: float = 5.0
     precision: str = "auto"
@@ -83,7 +92,16 @@ class SegmentationConfig:
             ("lr", "a positive number", self.lr > 0),
             ("weight_decay", "0 or more", self.weight_decay >= 0),
             ("warmup", "0 or more steps", self.warmup >= 0),
+            ("ce", "0 or more", self.ce >= 0),
             ("dice", "0 or more", self.dice >= 0),
+            ("lovasz", "0 or more", self.lovasz >= 0),
+            (
+                "ce",
+                "some weight of --ce, --dice or --lovasz",
+                self.ce + self.dice + self.lovasz > 0,
+            ),
+            ("class_weights", f"{count} positive numbers, one a class", self._are_weights()),
+            ("patience", "0 or more epochs", self.patience >= 0),
             ("clip", "a positive number", self.clip > 0),
             ("colour", "0 or more", self.colour >= 0),
             ("paste", "a share from 0 to 1", 0 <= self.paste <= 1),
@@ -99,6 +117,10 @@ class SegmentationConfig:
             ),
             ("classes", "2 to 254 different names", 2 <= len({*self.classes}) == count <= 254),
         ]
+
+    def _are_weights(self) -> bool:
+        weights = self.class_weights
+        return not weights or (len(weights) == len(self.classes) and min(weights) > 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, lists for tuples, for a checkpoint."""

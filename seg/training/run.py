@@ -43,6 +43,11 @@ class Run:
         """The checkpoint that training goes on from."""
         return self.folder / "last.pt"
 
+    def is_stale(self, patience: int) -> bool:
+        """Tells whether the last `patience` epochs brought no better IoU; 0 is never."""
+        scores = [row["iou"] for row in self.history]
+        return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
+
     def start(self, overwrite: bool) -> None:
         """Makes the folder.
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from seg.training.batches import Batches
 from seg.training.cache import Cache, default_folder
 from seg.training.config import SegmentationConfig
 from seg.training.features import CachedRuntime, Features, backbone_id
-from seg.training.losses import segmentation_loss
+from seg.training.losses import Mix, segmentation_loss
 from seg.training.precision import autocast, resolve
 from seg.training.run import Row, Run
 from seg.training.schedule import learning_rate
@@ -102,6 +102,9 @@ class Trainer:
             config.lr,
             weight_decay=config.weight_decay,
         )
+        self.mix = Mix(
+            ce=config.ce, dice=config.dice, lovasz=config.lovasz, classes=config.class_weights
+        )
         average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
         self.ema = (
             AveragedModel(self.net, multi_avg_fn=average, use_buffers=True) if config.ema else None
@@ -114,11 +117,21 @@ class Trainer:
         """The network that is evaluated and kept: the averaged one where there is one."""
         return cast(Net, self.ema.module) if self.ema else self.net
 
-    def train(self) -> list[Row]:
-        """Trains from the epoch that the run has reached to the last; returns the log's rows."""
+    def train(self, watch: Callable[[Row], None] = lambda row: None) -> list[Row]:
+        """Trains from the epoch that the run has reached to the last.
+
+        Args:
+            watch: Called with each epoch's row of the log.
+
+        Returns:
+            The rows of all epochs, those before a stop too.
+        """
         if self.features:
             self.features.fill()
         for epoch in range(len(self.run.history), self.config.epochs):
+            if self.run.is_stale(self.config.patience):
+                tqdm.write(f"stopped: no better IoU in {self.config.patience} epochs", sys.stderr)
+                break
             started = time.monotonic()
             rate, loss = self._epoch(epoch)
             segmenter = Segmenter(self._runtime())
@@ -135,6 +148,7 @@ class Trainer:
             }
             self.run.keep(self.judged, self.spec, row, self._state())
             draw(self.run, segmenter, self.valid)
+            watch(row)
             tqdm.write(
                 f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.4f}  val loss {val_loss:.4f}"
                 f"  IoU {row['iou']:.4f}  mIoU {row['miou']:.4f}  {row['seconds']:.0f} s",
@@ -204,7 +218,7 @@ class Trainer:
             else:
                 images = inputs.to(memory_format=torch.channels_last)
                 outputs = self.net.training_logits(images)
-        loss = segmentation_loss(outputs, labels, self.config.dice)
+        loss = segmentation_loss(outputs, labels, self.mix)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._trainable(), self.config.clip)
