@@ -8,6 +8,10 @@
 A data set is FOLDER[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,negatives], where FOLDER is
 Penn-Fudan as distributed, train_images/ train_masks/ valid_images/ valid_masks/, images/ masks/,
 or, with the word negatives, pictures of the background alone.
+
+DINOv2 is frozen, so it runs once on a few views of each picture, and the head is trained on what
+it said, kept on disk: the default, because it is much faster. apps/benchmark_training.py measures
+how much, and what new views in every epoch, --no-cache, would bring.
 """
 
 import argparse
@@ -19,7 +23,14 @@ from pathlib import Path
 from seg import cli
 from seg.runtimes import DEVICES
 from seg.spec import tuples
-from seg.training.config import PRECISIONS, SegmentationConfig, defaults
+from seg.training.config import (
+    AUGMENTS,
+    PRECISIONS,
+    RECIPES,
+    SegmentationConfig,
+    defaults,
+    recipe,
+)
 from seg.training.schedule import SCHEDULERS
 
 TASKS = ("segment",)
@@ -32,26 +43,45 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--classes", nargs="+", metavar="NAME", help="default: background person")
     p.add_argument("--arch", default="dinov2_vits14", help="an official DINOv2 name, or lite")
     p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
+    text = "choices in place of the defaults; flags go before both: dinov2, as its authors trained "
+    text += "their ms heads, or seed, the tutorial's"
+    p.add_argument("--recipe", choices=RECIPES, help=text)
+    _add_views(p)
+    _add_steps(p)
+    p.add_argument("--precision", choices=PRECISIONS, help="auto: bfloat16 where it is in hardware")
+    _choice(p, "seed", "of weights, views and order", int)
+    p.add_argument("--tensorboard", action="store_true", help="log into --output/tensorboard too")
+    p.add_argument("--device", choices=DEVICES, default="auto")
+    p.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
+    p.add_argument("--resume", action="store_true", help="go on with the training in --output")
+    p.add_argument("--overwrite", action="store_true", help="replace the training in --output")
+    return p
+
+
+def _add_views(p: argparse.ArgumentParser) -> None:
+    """Adds what decides the views, and whether their features are kept."""
     cli.add_imgsz(p, (640, 640), "box that pictures are fitted into (default: 640 640)")
     p.add_argument("--crop", nargs=2, type=cli.positive, metavar=("W", "H"), help="size of a view")
+    text = "how views are drawn: house, or official, as for DINOv2's own heads (default: house)"
+    p.add_argument("--augment", choices=AUGMENTS, help=text)
     _choice(p, "scale", "smallest and largest scale of a view", float, ("LOW", "HIGH"))
-    _choice(p, "colour", "strength of the colour augmentation", float)
+    _choice(p, "colour", "strength of the colour augmentation of house", float)
     _choice(p, "paste", "share of views with people pasted on", float)
-    _choice(p, "epochs", "passes", cli.positive)
-    _choice(p, "patience", "epochs without a better IoU before it stops, 0: never", int)
-    _choice(
-        p,
-        "views",
-        "views of each picture whose features are computed once and kept; more views "
-        "vary more, cost more time and disk at the start; 0: see --no-cache",
-        int,
-    )
-    text = "draw new views in each epoch and run the backbone on each (as --views 0)"
+    text = "views of each picture that the frozen backbone runs on, once each; epochs draw from "
+    text += "them. More vary more, and take more time and disk at the start. 0: see --no-cache"
+    _choice(p, "views", text, int)
+    text = "draw new views in each epoch and run the backbone on each, as --views 0 does"
     p.add_argument("--no-cache", dest="views", action="store_const", const=0, help=text)
     text = "where features are kept; default: $DINOSEG_CACHE/features, or runs/cache"
     p.add_argument("--cache-dir", type=Path, metavar="DIR", help=text)
     _choice(p, "samples", "views in an epoch, None: one of each picture", cli.positive)
     _choice(p, "batch", "views in a step", cli.positive)
+
+
+def _add_steps(p: argparse.ArgumentParser) -> None:
+    """Adds what decides how the weights change, and how long."""
+    _choice(p, "epochs", "passes", cli.positive)
+    _choice(p, "patience", "epochs without a better IoU before it stops, 0: never", int)
     _choice(p, "lr", "learning rate of AdamW", float)
     _choice(p, "weight-decay", "of AdamW", float)
     text = "of the learning rate; step where no name follows"
@@ -66,14 +96,6 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--class-weights", nargs="+", type=float, metavar="W", help=text)
     _choice(p, "ema", "decay of the averaged weights, 0: none", float)
     _choice(p, "clip", "largest norm of the gradient", float)
-    p.add_argument("--precision", choices=PRECISIONS, help="auto: bfloat16 where it is in hardware")
-    _choice(p, "seed", "of weights, views and order", int)
-    p.add_argument("--tensorboard", action="store_true", help="log into --output/tensorboard too")
-    p.add_argument("--device", choices=DEVICES, default="auto")
-    p.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
-    p.add_argument("--resume", action="store_true", help="go on with the training in --output")
-    p.add_argument("--overwrite", action="store_true", help="replace the training in --output")
-    return p
 
 
 def _choice(
@@ -97,7 +119,8 @@ def config_of(args: argparse.Namespace) -> SegmentationConfig:
     given = {k: v for k, v in vars(args).items() if k in names and v is not None}
     sizes = {"input_hw": cli.hw(args.imgsz), "crop_hw": cli.hw(args.crop)}
     given |= {k: v for k, v in sizes.items() if v}
-    return dataclasses.replace(defaults(args.arch), **tuples(given))
+    base = recipe(args.recipe, args.arch) if args.recipe else defaults(args.arch)
+    return dataclasses.replace(base, **tuples(given))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

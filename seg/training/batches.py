@@ -11,13 +11,15 @@ from torch import Tensor
 
 from seg.artefacts import sha256_of
 from seg.data.augment import Augment, View, paste
+from seg.data.official import OfficialAugment
 from seg.data.samples import DataSet, Sample
-from seg.geometry import Letterbox, resize, resize_labels, round_up
+from seg.geometry import Letterbox, Size, resize, resize_labels, round_up
+from seg.results import UInt8
 from seg.spec import ModelSpec
 from seg.training.config import SegmentationConfig
 
 CACHE_BYTES = 4 * 2**30
-VIEW_CHOICES = ("seed", "input_hw", "crop_hw", "scale", "colour", "paste")
+VIEW_CHOICES = ("seed", "augment", "input_hw", "crop_hw", "scale", "colour", "paste")
 
 
 class Batches:
@@ -46,7 +48,11 @@ class Batches:
         crop = config.crop_hw or config.input_hw
         self.letterbox = Letterbox(crop, crop, round_up(crop, spec.stride))
         self.pad_rgb = spec.pad_rgb
-        self.augment = Augment(crop, config.scale, spec.pad_rgb, config.colour)
+        self.augment: Augment | OfficialAugment = (
+            OfficialAugment(crop, config.scale, spec.pad_rgb)
+            if config.augment == "official"
+            else Augment(crop, config.scale, spec.pad_rgb, config.colour)
+        )
         self._cache: dict[int, View] = {}
         self._cached_bytes = 0
 
@@ -114,7 +120,10 @@ class Batches:
     def _fitted(self, index: int) -> View:
         if index in self._cache:
             return self._cache[index]
-        image, labels = _load_fitted(self.samples[index], self.config.input_hw)
+        image, labels = self.samples[index].load()
+        # The official views are enlarged up to three times, so they start from the picture itself.
+        if self.config.augment == "house":
+            image, labels = _fitted(image, labels, self.config.input_hw)
         if self._cached_bytes + image.nbytes + labels.nbytes <= CACHE_BYTES:
             self._cache[index] = image, labels
             self._cached_bytes += image.nbytes + labels.nbytes
@@ -129,8 +138,7 @@ class Batches:
         )
 
 
-def _load_fitted(sample: Sample, input_hw: tuple[int, int]) -> View:
-    image, labels = sample.load()
+def _fitted(image: UInt8, labels: UInt8, input_hw: Size) -> View:
     box = Letterbox.fit((image.shape[0], image.shape[1]), input_hw, 1)
     return resize(image, box.image_hw), resize_labels(labels, box.image_hw)
 

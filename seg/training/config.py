@@ -1,12 +1,14 @@
 """SegmentationConfig: every choice of a training; a field is a flag and a key of the checkpoint."""
 
 import dataclasses
+import math
 from typing import Any
 
 from seg.errors import SpecMismatch
 from seg.geometry import Size
 from seg.training.schedule import SCHEDULERS
 
+AUGMENTS = ("house", "official")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -22,8 +24,11 @@ class SegmentationConfig:
         classes: Class names, the background first.
         input_hw: Box that pictures are fitted into before views are drawn.
         crop_hw: Size of a training view; None takes `input_hw`.
-        scale: Smallest and largest scale of a view, relative to the fitted picture.
-        colour: Strength of the colour augmentation; 0 turns it off.
+        augment: How views are drawn: `house` (scale, crop, flip, small turns, colour, blur, noise;
+            see `seg.data.augment`) or `official` (as DINOv2's heads; see `seg.data.official`).
+        scale: Smallest and largest scale of a view, relative to the fitted picture; for `official`
+            relative to a picture whose short side is the crop's.
+        colour: Strength of the colour augmentation of `house`; 0 turns it off.
         paste: Share of views that get the people of another view pasted on.
         epochs: Number of epochs.
         patience: Epochs in a row without a better IoU of the validation pictures after which
@@ -55,6 +60,7 @@ class SegmentationConfig:
     classes: tuple[str, ...] = ("background", "person")
     input_hw: Size = (640, 640)
     crop_hw: Size | None = None
+    augment: str = "house"
     scale: tuple[float, float] = (0.75, 1.5)
     colour: float = 0.5
     paste: float = 0.0
@@ -107,6 +113,7 @@ class SegmentationConfig:
             ("paste", "a share from 0 to 1", 0 <= self.paste <= 1),
             ("ema", "0 or a decay below 1", 0 <= self.ema < 1),
             ("scale", "two positive numbers, the lower first", 0 < low <= high),
+            ("augment", " ".join(AUGMENTS), self.augment in AUGMENTS),
             ("scheduler", " ".join(SCHEDULERS), self.scheduler in SCHEDULERS),
             ("precision", " ".join(PRECISIONS), self.precision in PRECISIONS),
             ("views", "0 or more", self.views >= 0),
@@ -152,3 +159,44 @@ LITE = SegmentationConfig(
 def defaults(arch: str) -> SegmentationConfig:
     """Returns the choices that suit an architecture."""
     return LITE if arch == "lite" else SegmentationConfig(arch=arch)
+
+
+# `dinov2`: the official `ms` heads' recipe. Its length is that of published derivatives, 10,000
+# steps of 16 views: https://github.com/facebookresearch/dinov2/issues/277.
+# `seed`: the tutorial that this project starts from, as far as it says what it did: no warm-up and
+# no change of scale.
+RECIPES: dict[str, dict[str, Any]] = {
+    "dinov2": {
+        "augment": "official",
+        "scale": (1.0, 3.0),
+        "epochs": 40,
+        "samples": 4000,
+        "views": 16,
+        "batch": 16,
+        "lr": 1e-3,
+        "weight_decay": 1e-4,
+        "scheduler": "poly",
+        "warmup": 1500,
+        "clip": math.inf,
+    },
+    "seed": {
+        "scale": (1.0, 1.0),
+        "epochs": 65,
+        "batch": 20,
+        "lr": 1e-3,
+        "scheduler": "step",
+        "scheduler_epochs": (50,),
+        "warmup": 0,
+    },
+}
+
+
+def recipe(name: str, arch: str) -> SegmentationConfig:
+    """Returns the choices of a published training of a head.
+
+    Raises:
+        SpecMismatch: The architecture has no frozen backbone under a head.
+    """
+    if arch == "lite":
+        raise SpecMismatch(f"--recipe {name} trains a head on a frozen DINOv2; leave --arch out.")
+    return dataclasses.replace(defaults(arch), **RECIPES[name])

@@ -92,3 +92,37 @@ def test_tensorboard_that_is_not_installed_is_one_line(tiny, discs, tmp_path, mo
     args = ["--data", str(discs), *tiny, "--tensorboard", "--output", str(tmp_path / "run")]
     assert cli.run(main, args) == 1
     assert "pip install tensorboard" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_the_recipe_of_dinov2_is_the_published_one():
+    config = config_of(flags().parse_args(["--recipe", "dinov2"]))
+    assert (config.lr, config.weight_decay, config.scheduler) == (1e-3, 1e-4, "poly")
+    assert (config.warmup, config.scale, config.augment) == (1500, (1.0, 3.0), "official")
+    assert config.epochs * config.samples // config.batch == 10_000
+    assert config.clip == float("inf") and config.ce == 1 and config.dice == 0
+
+
+def test_the_recipe_of_the_seed_is_the_tutorials():
+    config = config_of(flags().parse_args(["--recipe", "seed"]))
+    assert (config.lr, config.batch, config.epochs) == (1e-3, 20, 65)
+    assert (config.scheduler, config.scheduler_epochs) == ("step", (50,))
+    assert config.input_hw == (640, 640) and config.scale == (1.0, 1.0)
+
+
+def test_flags_go_before_the_recipe():
+    config = config_of(flags().parse_args(["--recipe", "seed", "--lr", "0.5"]))
+    assert config.lr == 0.5 and config.batch == 20
+
+
+def test_a_recipe_for_lite_gets_one_line(tmp_path, capsys):
+    args = ["--arch", "lite", "--recipe", "seed", "--output", str(tmp_path / "run")]
+    assert cli.run(main, args) == 1
+    assert "leave --arch out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", ["dinov2", "seed"])
+def test_recipes_train_and_resume(tiny, discs, tmp_path, recipe):
+    args = ["--data", str(discs), *tiny, "--recipe", recipe, "--epochs", "1"]
+    args += ["--views", "1", "--samples", "4", "--output", str(tmp_path / "run")]
+    assert main(args) == 0
+    assert main([*args, "--resume"]) == 0
