@@ -3,6 +3,7 @@
     python train.py --imgsz 640 640                          frozen DINOv2 on Penn-Fudan
     python train.py --data my_folder --arch lite             the small network, on your pictures
     python train.py --data my_folder --output runs/mine --resume
+    python train.py --folds 5 --sweep lr=1e-4,1e-3           a table with intervals, and a picture
     python train.py segment ...                              the same as without the word
 
 A data set is FOLDER[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,negatives], where FOLDER is
@@ -19,6 +20,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seg import cli
 from seg.runtimes import DEVICES
@@ -32,6 +34,11 @@ from seg.training.config import (
     recipe,
 )
 from seg.training.schedule import SCHEDULERS
+
+if TYPE_CHECKING:
+    import torch
+
+    from seg.training.trials import Trial
 
 TASKS = ("segment",)
 
@@ -48,6 +55,12 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--recipe", choices=RECIPES, help=text)
     _add_views(p)
     _add_steps(p)
+    text = (
+        "cross-validation: the pictures in N parts, each of which validates once; last epochs count"
+    )
+    p.add_argument("--folds", type=cli.positive, metavar="N", help=text)
+    text = "trains every combination of some choices, such as lr=1e-4,1e-3 weight_decay=0,1e-4"
+    p.add_argument("--sweep", nargs="+", default=[], metavar="NAME=VALUES", help=text)
     p.add_argument("--precision", choices=PRECISIONS, help="auto: bfloat16 where it is in hardware")
     _choice(p, "seed", "of weights, views and order", int)
     p.add_argument("--tensorboard", action="store_true", help="log into --output/tensorboard too")
@@ -130,14 +143,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.data import open_dataset, penn_fudan
     from seg.data.check import check
     from seg.runtimes.pytorch import pick_device
-    from seg.training.board import Board
+    from seg.training.comparison import write
     from seg.training.run import Run
-    from seg.training.segmentation import Trainer, summary
+    from seg.training.trials import plan
 
-    config, device = config_of(args), pick_device(args.device)
-    run = Run(args.output or Path("runs") / config.arch)
-    if not args.resume:
-        run.start(args.overwrite)
+    config = config_of(args)
+    folder = args.output or Path("runs") / config.arch
+    many, device = bool(args.folds or args.sweep), pick_device(args.device)
     texts = config.data or (str(penn_fudan.download()),)
     config = dataclasses.replace(config, data=texts)
     sets = [open_dataset(text, config.classes) for text in texts]
@@ -146,15 +158,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.note(f"{data.name}: {data.description}; {parts}")
     for remark in check([sample for data in sets for sample in data.train + data.valid]):
         cli.note(remark)
+    trials = plan(config, sets, folder, args.sweep, args.folds or 0)
+    for trial in trials if not args.resume else ():
+        Run(trial.folder).start(args.overwrite)
+    results = [
+        (trial.choices, trial.fold, train(trial, args, device, f"{n}/{len(trials)}: " * many))
+        for n, trial in enumerate(trials, 1)
+    ]
+    print(write(folder, results) if many else folder / "best_iou.pt")
+    return cli.OK
+
+
+def train(
+    trial: "Trial", args: argparse.Namespace, device: "torch.device", place: str
+) -> dict[str, float]:
+    """Does one of the trainings that were asked for; returns the log's last row."""
+    from seg.training.board import Board
+    from seg.training.run import Run
+    from seg.training.segmentation import Trainer, summary
+
+    run = Run(trial.folder)
     board = Board(run.folder / "tensorboard") if args.tensorboard else lambda row: None
-    trainer = Trainer(config, sets, run, device, args.cache_dir)
-    if args.resume:
+    trainer = Trainer(trial.config, trial.sets, run, device, args.cache_dir)
+    # Of many trainings, those that had not begun are started.
+    if args.resume and (run.last.exists() or not (args.folds or args.sweep)):
         trainer.resume()
     cli.note(summary(trainer.net, trainer.spec))
-    cli.note(f"training on {device} in {trainer.precision}, into {run.folder}")
-    trainer.train(board)
-    print(run.folder / "best_iou.pt")
-    return cli.OK
+    cli.note(f"{place}training on {device} in {trainer.precision}, into {run.folder}")
+    return trainer.train(board)[-1]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +103,13 @@ def earlier(text: str) -> dict[str, Any]:
     return {**SegmentationConfig().to_dict(), "views": 0, **json.loads(text)}
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
+def write_csv(path: Path, rows: Sequence[Mapping[str, float | str]]) -> None:
     """Writes rows with the same keys, atomically."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: round(v, 6) for k, v in row.items()} for row in rows)
+    writer.writerows(
+        {k: v if isinstance(v, str) else round(v, 6) for k, v in row.items()} for row in rows
+    )
     with atomic(path) as part:
         part.write_text(text.getvalue())
