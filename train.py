@@ -3,11 +3,16 @@
     python train.py --imgsz 640 640                          frozen DINOv2 on Penn-Fudan
     python train.py --data my_folder --arch lite             the small network, on your pictures
     python train.py --data my_folder --output runs/mine --resume
+    python train.py --folds 5 --sweep lr=1e-4,1e-3           a table with intervals, and a picture
     python train.py segment ...                              the same as without the word
 
 A data set is FOLDER[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,negatives], where FOLDER is
 Penn-Fudan as distributed, train_images/ train_masks/ valid_images/ valid_masks/, images/ masks/,
 or, with the word negatives, pictures of the background alone.
+
+DINOv2 is frozen, so it runs once on a few views of each picture, and the head is trained on what
+it said, kept on disk: the default, because it is much faster. apps/benchmark_training.py measures
+how much, and what new views in every epoch, --no-cache, would bring.
 """
 
 import argparse
@@ -15,12 +20,25 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seg import cli
 from seg.runtimes import DEVICES
 from seg.spec import tuples
-from seg.training.config import PRECISIONS, SegmentationConfig, defaults
+from seg.training.config import (
+    AUGMENTS,
+    PRECISIONS,
+    RECIPES,
+    SegmentationConfig,
+    defaults,
+    recipe,
+)
 from seg.training.schedule import SCHEDULERS
+
+if TYPE_CHECKING:
+    import torch
+
+    from seg.training.trials import Trial
 
 TASKS = ("segment",)
 
@@ -32,14 +50,51 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--classes", nargs="+", metavar="NAME", help="default: background person")
     p.add_argument("--arch", default="dinov2_vits14", help="an official DINOv2 name, or lite")
     p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
+    text = "choices in place of the defaults; flags go before both: dinov2, as its authors trained "
+    text += "their ms heads, or seed, the tutorial's"
+    p.add_argument("--recipe", choices=RECIPES, help=text)
+    _add_views(p)
+    _add_steps(p)
+    text = (
+        "cross-validation: the pictures in N parts, each of which validates once; last epochs count"
+    )
+    p.add_argument("--folds", type=cli.positive, metavar="N", help=text)
+    text = "trains every combination of some choices, such as lr=1e-4,1e-3 weight_decay=0,1e-4"
+    p.add_argument("--sweep", nargs="+", default=[], metavar="NAME=VALUES", help=text)
+    p.add_argument("--precision", choices=PRECISIONS, help="auto: bfloat16 where it is in hardware")
+    _choice(p, "seed", "of weights, views and order", int)
+    p.add_argument("--tensorboard", action="store_true", help="log into --output/tensorboard too")
+    p.add_argument("--device", choices=DEVICES, default="auto")
+    p.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
+    p.add_argument("--resume", action="store_true", help="go on with the training in --output")
+    p.add_argument("--overwrite", action="store_true", help="replace the training in --output")
+    return p
+
+
+def _add_views(p: argparse.ArgumentParser) -> None:
+    """Adds what decides the views, and whether their features are kept."""
     cli.add_imgsz(p, (640, 640), "box that pictures are fitted into (default: 640 640)")
     p.add_argument("--crop", nargs=2, type=cli.positive, metavar=("W", "H"), help="size of a view")
+    text = "how views are drawn: house, or official, as for DINOv2's own heads (default: house)"
+    p.add_argument("--augment", choices=AUGMENTS, help=text)
     _choice(p, "scale", "smallest and largest scale of a view", float, ("LOW", "HIGH"))
-    _choice(p, "colour", "strength of the colour augmentation", float)
+    _choice(p, "colour", "strength of the colour augmentation of house", float)
     _choice(p, "paste", "share of views with people pasted on", float)
-    _choice(p, "epochs", "passes", cli.positive)
+    text = "views of each picture that the frozen backbone runs on, once each; epochs draw from "
+    text += "them. More vary more, and take more time and disk at the start. 0: see --no-cache"
+    _choice(p, "views", text, int)
+    text = "draw new views in each epoch and run the backbone on each, as --views 0 does"
+    p.add_argument("--no-cache", dest="views", action="store_const", const=0, help=text)
+    text = "where features are kept; default: $DINOSEG_CACHE/features, or runs/cache"
+    p.add_argument("--cache-dir", type=Path, metavar="DIR", help=text)
     _choice(p, "samples", "views in an epoch, None: one of each picture", cli.positive)
     _choice(p, "batch", "views in a step", cli.positive)
+
+
+def _add_steps(p: argparse.ArgumentParser) -> None:
+    """Adds what decides how the weights change, and how long."""
+    _choice(p, "epochs", "passes", cli.positive)
+    _choice(p, "patience", "epochs without a better IoU before it stops, 0: never", int)
     _choice(p, "lr", "learning rate of AdamW", float)
     _choice(p, "weight-decay", "of AdamW", float)
     text = "of the learning rate; step where no name follows"
@@ -47,16 +102,13 @@ def flags() -> argparse.ArgumentParser:
     text = "epochs at which step divides the rate by ten (default: 50)"
     p.add_argument("--scheduler-epochs", nargs="+", type=cli.positive, metavar="N", help=text)
     _choice(p, "warmup", "steps of linear warm-up", int)
+    _choice(p, "ce", "weight of cross-entropy", float)
     _choice(p, "dice", "weight of the Dice loss", float)
+    _choice(p, "lovasz", "weight of the Lovász-Softmax loss", float)
+    text = "weight of each class in cross-entropy; default: all the same"
+    p.add_argument("--class-weights", nargs="+", type=float, metavar="W", help=text)
     _choice(p, "ema", "decay of the averaged weights, 0: none", float)
     _choice(p, "clip", "largest norm of the gradient", float)
-    p.add_argument("--precision", choices=PRECISIONS, help="auto: bfloat16 where it is in hardware")
-    _choice(p, "seed", "of weights, views and order", int)
-    p.add_argument("--device", choices=DEVICES, default="auto")
-    p.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
-    p.add_argument("--resume", action="store_true", help="go on with the training in --output")
-    p.add_argument("--overwrite", action="store_true", help="replace the training in --output")
-    return p
 
 
 def _choice(
@@ -80,7 +132,8 @@ def config_of(args: argparse.Namespace) -> SegmentationConfig:
     given = {k: v for k, v in vars(args).items() if k in names and v is not None}
     sizes = {"input_hw": cli.hw(args.imgsz), "crop_hw": cli.hw(args.crop)}
     given |= {k: v for k, v in sizes.items() if v}
-    return dataclasses.replace(defaults(args.arch), **tuples(given))
+    base = recipe(args.recipe, args.arch) if args.recipe else defaults(args.arch)
+    return dataclasses.replace(base, **tuples(given))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,13 +143,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.data import open_dataset, penn_fudan
     from seg.data.check import check
     from seg.runtimes.pytorch import pick_device
+    from seg.training.comparison import write
     from seg.training.run import Run
-    from seg.training.segmentation import Trainer, summary
+    from seg.training.trials import plan
 
-    config, device = config_of(args), pick_device(args.device)
-    run = Run(args.output or Path("runs") / config.arch)
-    if not args.resume:
-        run.start(args.overwrite)
+    config = config_of(args)
+    folder = args.output or Path("runs") / config.arch
+    many, device = bool(args.folds or args.sweep), pick_device(args.device)
     texts = config.data or (str(penn_fudan.download()),)
     config = dataclasses.replace(config, data=texts)
     sets = [open_dataset(text, config.classes) for text in texts]
@@ -105,14 +158,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.note(f"{data.name}: {data.description}; {parts}")
     for remark in check([sample for data in sets for sample in data.train + data.valid]):
         cli.note(remark)
-    trainer = Trainer(config, sets, run, device)
-    if args.resume:
+    trials = plan(config, sets, folder, args.sweep, args.folds or 0)
+    for trial in trials if not args.resume else ():
+        Run(trial.folder).start(args.overwrite)
+    results = [
+        (trial.choices, trial.fold, train(trial, args, device, f"{n}/{len(trials)}: " * many))
+        for n, trial in enumerate(trials, 1)
+    ]
+    print(write(folder, results) if many else folder / "best_iou.pt")
+    return cli.OK
+
+
+def train(
+    trial: "Trial", args: argparse.Namespace, device: "torch.device", place: str
+) -> dict[str, float]:
+    """Does one of the trainings that were asked for; returns the log's last row."""
+    from seg.training.board import Board
+    from seg.training.run import Run
+    from seg.training.segmentation import Trainer, summary
+
+    run = Run(trial.folder)
+    board = Board(run.folder / "tensorboard") if args.tensorboard else lambda row: None
+    trainer = Trainer(trial.config, trial.sets, run, device, args.cache_dir)
+    # Of many trainings, those that had not begun are started.
+    if args.resume and (run.last.exists() or not (args.folds or args.sweep)):
         trainer.resume()
     cli.note(summary(trainer.net, trainer.spec))
-    cli.note(f"training on {device} in {trainer.precision}, into {run.folder}")
-    trainer.train()
-    print(run.folder / "best_iou.pt")
-    return cli.OK
+    cli.note(f"{place}training on {device} in {trainer.precision}, into {run.folder}")
+    return trainer.train(board)[-1]
 
 
 if __name__ == "__main__":

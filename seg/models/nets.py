@@ -42,7 +42,12 @@ class SegmentationNet(Net):
 
     def training_logits(self, images: Tensor) -> list[Tensor]:
         """Returns the logits alone, `(B, C, H/14, W/14)`: there is no auxiliary head."""
-        return [self.head(self.backbone(self.normalise(images)))]
+        return [self.head(self.features(images))]
+
+    def features(self, images: Tensor) -> Tensor:
+        """Returns what the head reads, `(B, channels, H/14, W/14)`; no gradients pass."""
+        maps: Tensor = self.backbone(self.normalise(images))
+        return maps
 
 
 def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:

@@ -1,18 +1,25 @@
 """Batches: random views of several data sets, the same again for the same seed and epoch."""
 
+import functools
+import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seg.artefacts import sha256_of
 from seg.data.augment import Augment, View, paste
+from seg.data.official import OfficialAugment
 from seg.data.samples import DataSet, Sample
-from seg.geometry import Letterbox, resize, resize_labels, round_up
+from seg.geometry import Letterbox, Size, resize, resize_labels, round_up
+from seg.results import UInt8
 from seg.spec import ModelSpec
 from seg.training.config import SegmentationConfig
 
 CACHE_BYTES = 4 * 2**30
+VIEW_CHOICES = ("seed", "augment", "input_hw", "crop_hw", "scale", "colour", "paste")
 
 
 class Batches:
@@ -41,7 +48,11 @@ class Batches:
         crop = config.crop_hw or config.input_hw
         self.letterbox = Letterbox(crop, crop, round_up(crop, spec.stride))
         self.pad_rgb = spec.pad_rgb
-        self.augment = Augment(crop, config.scale, spec.pad_rgb, config.colour)
+        self.augment: Augment | OfficialAugment = (
+            OfficialAugment(crop, config.scale, spec.pad_rgb)
+            if config.augment == "official"
+            else Augment(crop, config.scale, spec.pad_rgb, config.colour)
+        )
         self._cache: dict[int, View] = {}
         self._cached_bytes = 0
 
@@ -57,16 +68,46 @@ class Batches:
         """
         rng = np.random.default_rng([self.config.seed, number])
         self.augment.seed(int(rng.integers(2**31)))
-        order = self._order(rng)
+        order = self.order(rng)
         for start in range(0, len(order), self.config.batch):
             views = [self._view(i, rng) for i in order[start : start + self.config.batch]]
             yield self._stack(views)
 
-    def _order(self, rng: np.random.Generator) -> list[int]:
+    def order(self, rng: np.random.Generator) -> list[int]:
+        """Draws which pictures an epoch shows, as indices of `samples`."""
         count = self.config.samples or len(self.samples)
         if self.is_mixed or count != len(self.samples):
             return [int(i) for i in rng.choice(len(self.samples), count, p=self.shares)]
         return [int(i) for i in rng.permutation(count)]
+
+    def numbered(self, index: int, number: int) -> tuple[Tensor, Tensor]:
+        """Draws a view that is the same for the same seed, picture, labels and `number`.
+
+        Returns:
+            float32 `(1, 3, H, W)` and int64 `(1, H, W)`, as `epoch` does.
+        """
+        drawn = int(self.digests[index][:16], 16)
+        rng = np.random.default_rng([self.config.seed, number, drawn])
+        self.augment.seed(int(rng.integers(2**31)))
+        return self._stack([self._view(index, rng)])
+
+    def key(self, index: int, number: int) -> dict[str, Any]:
+        """Returns what decides `numbered`, as plain values; the place of the files does not."""
+        config = self.config
+        choices = {name: getattr(config, name) for name in VIEW_CHOICES}
+        donors = [self.digests[i] for i in self.donors] if config.paste else []
+        return {
+            "sample": self.digests[index],
+            "view": number,
+            "canvas_hw": self.letterbox.canvas_hw,
+            "donors": hashlib.sha256("".join(donors).encode()).hexdigest(),
+            **choices,
+        }
+
+    @functools.cached_property
+    def digests(self) -> list[str]:
+        """A hash of each sample's picture, mask and labels' meaning."""
+        return [_digest(sample) for sample in self.samples]
 
     def _view(self, index: int, rng: np.random.Generator) -> View:
         view = self.augment.view(*self._fitted(index))
@@ -79,7 +120,10 @@ class Batches:
     def _fitted(self, index: int) -> View:
         if index in self._cache:
             return self._cache[index]
-        image, labels = _load_fitted(self.samples[index], self.config.input_hw)
+        image, labels = self.samples[index].load()
+        # The official views are enlarged up to three times, so they start from the picture itself.
+        if self.config.augment == "house":
+            image, labels = _fitted(image, labels, self.config.input_hw)
         if self._cached_bytes + image.nbytes + labels.nbytes <= CACHE_BYTES:
             self._cache[index] = image, labels
             self._cached_bytes += image.nbytes + labels.nbytes
@@ -94,7 +138,11 @@ class Batches:
         )
 
 
-def _load_fitted(sample: Sample, input_hw: tuple[int, int]) -> View:
-    image, labels = sample.load()
+def _fitted(image: UInt8, labels: UInt8, input_hw: Size) -> View:
     box = Letterbox.fit((image.shape[0], image.shape[1]), input_hw, 1)
     return resize(image, box.image_hw), resize_labels(labels, box.image_hw)
+
+
+def _digest(sample: Sample) -> str:
+    files = [sha256_of(path) if path else "" for path in (sample.image, sample.mask)]
+    return hashlib.sha256("".join(files).encode() + sample.table).hexdigest()

@@ -1,12 +1,14 @@
 """SegmentationConfig: every choice of a training; a field is a flag and a key of the checkpoint."""
 
 import dataclasses
+import math
 from typing import Any
 
 from seg.errors import SpecMismatch
 from seg.geometry import Size
 from seg.training.schedule import SCHEDULERS
 
+AUGMENTS = ("house", "official")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -22,10 +24,18 @@ class SegmentationConfig:
         classes: Class names, the background first.
         input_hw: Box that pictures are fitted into before views are drawn.
         crop_hw: Size of a training view; None takes `input_hw`.
-        scale: Smallest and largest scale of a view, relative to the fitted picture.
-        colour: Strength of the colour augmentation; 0 turns it off.
+        augment: How views are drawn: `house` (scale, crop, flip, small turns, colour, blur, noise;
+            see `seg.data.augment`) or `official` (as DINOv2's heads; see `seg.data.official`).
+        scale: Smallest and largest scale of a view, relative to the fitted picture; for `official`
+            relative to a picture whose short side is the crop's.
+        colour: Strength of the colour augmentation of `house`; 0 turns it off.
         paste: Share of views that get the people of another view pasted on.
         epochs: Number of epochs.
+        patience: Epochs in a row without a better IoU of the validation pictures after which
+            training stops; 0 goes on to the last.
+        views: Views of each picture that a frozen backbone sees, once each: what it says of them
+            is kept on disk, and epochs draw from these. 0 draws new views in each epoch and runs
+            the backbone every time.
         samples: Views in an epoch; None takes one of each training picture.
         batch: Views in a step.
         lr: Learning rate of AdamW after the warm-up.
@@ -33,7 +43,10 @@ class SegmentationConfig:
         scheduler: `none`, `step`, `cosine` or `poly`.
         scheduler_epochs: Epochs at which `step` divides the rate by ten.
         warmup: Steps of linear warm-up.
-        dice: Weight of the Dice loss beside cross-entropy.
+        ce: Weight of cross-entropy.
+        dice: Weight of the Dice loss.
+        lovasz: Weight of the Lovász-Softmax loss.
+        class_weights: Weight of each class in cross-entropy; empty: all the same.
         ema: Decay of the averaged weights that are evaluated and kept; 0 keeps the plain ones.
         clip: Largest norm of the gradient.
         precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the device has it in
@@ -47,10 +60,13 @@ class SegmentationConfig:
     classes: tuple[str, ...] = ("background", "person")
     input_hw: Size = (640, 640)
     crop_hw: Size | None = None
+    augment: str = "house"
     scale: tuple[float, float] = (0.75, 1.5)
     colour: float = 0.5
     paste: float = 0.0
     epochs: int = 65
+    patience: int = 0
+    views: int = 4
     samples: int | None = None
     batch: int = 20
     lr: float = 1e-3
@@ -58,7 +74,10 @@ class SegmentationConfig:
     scheduler: str = "none"
     scheduler_epochs: tuple[int, ...] = (50,)
     warmup: int = 10
+    ce: float = 1.0
     dice: float = 0.0
+    lovasz: float = 0.0
+    class_weights: tuple[float, ...] = ()
     ema: float = 0.0
     clip: float = 5.0
     precision: str = "auto"
@@ -79,16 +98,36 @@ class SegmentationConfig:
             ("lr", "a positive number", self.lr > 0),
             ("weight_decay", "0 or more", self.weight_decay >= 0),
             ("warmup", "0 or more steps", self.warmup >= 0),
+            ("ce", "0 or more", self.ce >= 0),
             ("dice", "0 or more", self.dice >= 0),
+            ("lovasz", "0 or more", self.lovasz >= 0),
+            (
+                "ce",
+                "some weight of --ce, --dice or --lovasz",
+                self.ce + self.dice + self.lovasz > 0,
+            ),
+            ("class_weights", f"{count} positive numbers, one a class", self._are_weights()),
+            ("patience", "0 or more epochs", self.patience >= 0),
             ("clip", "a positive number", self.clip > 0),
             ("colour", "0 or more", self.colour >= 0),
             ("paste", "a share from 0 to 1", 0 <= self.paste <= 1),
             ("ema", "0 or a decay below 1", 0 <= self.ema < 1),
             ("scale", "two positive numbers, the lower first", 0 < low <= high),
+            ("augment", " ".join(AUGMENTS), self.augment in AUGMENTS),
             ("scheduler", " ".join(SCHEDULERS), self.scheduler in SCHEDULERS),
             ("precision", " ".join(PRECISIONS), self.precision in PRECISIONS),
+            ("views", "0 or more", self.views >= 0),
+            (
+                "views",
+                "0 for lite, which has no frozen part",
+                self.arch != "lite" or not self.views,
+            ),
             ("classes", "2 to 254 different names", 2 <= len({*self.classes}) == count <= 254),
         ]
+
+    def _are_weights(self) -> bool:
+        weights = self.class_weights
+        return not weights or (len(weights) == len(self.classes) and min(weights) > 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, lists for tuples, for a checkpoint."""
@@ -105,6 +144,7 @@ LITE = SegmentationConfig(
     colour=1.0,
     paste=0.4,
     epochs=40,
+    views=0,
     samples=3840,
     batch=16,
     lr=2.5e-3,
@@ -119,3 +159,44 @@ LITE = SegmentationConfig(
 def defaults(arch: str) -> SegmentationConfig:
     """Returns the choices that suit an architecture."""
     return LITE if arch == "lite" else SegmentationConfig(arch=arch)
+
+
+# `dinov2`: the official `ms` heads' recipe. Its length is that of published derivatives, 10,000
+# steps of 16 views: https://github.com/facebookresearch/dinov2/issues/277.
+# `seed`: the tutorial that this project starts from, as far as it says what it did: no warm-up and
+# no change of scale.
+RECIPES: dict[str, dict[str, Any]] = {
+    "dinov2": {
+        "augment": "official",
+        "scale": (1.0, 3.0),
+        "epochs": 40,
+        "samples": 4000,
+        "views": 16,
+        "batch": 16,
+        "lr": 1e-3,
+        "weight_decay": 1e-4,
+        "scheduler": "poly",
+        "warmup": 1500,
+        "clip": math.inf,
+    },
+    "seed": {
+        "scale": (1.0, 1.0),
+        "epochs": 65,
+        "batch": 20,
+        "lr": 1e-3,
+        "scheduler": "step",
+        "scheduler_epochs": (50,),
+        "warmup": 0,
+    },
+}
+
+
+def recipe(name: str, arch: str) -> SegmentationConfig:
+    """Returns the choices of a published training of a head.
+
+    Raises:
+        SpecMismatch: The architecture has no frozen backbone under a head.
+    """
+    if arch == "lite":
+        raise SpecMismatch(f"--recipe {name} trains a head on a frozen DINOv2; leave --arch out.")
+    return dataclasses.replace(defaults(arch), **RECIPES[name])

@@ -1,5 +1,7 @@
 """Losses over `(B, C, H, W)` logits and `(B, H, W)` labels; `IGNORE` counts nowhere."""
 
+import dataclasses
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -7,10 +9,41 @@ from torch.nn import functional as F
 from seg.data.samples import IGNORE
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over the pixels that have a label; 0 where none has."""
-    total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
-    return total / (labels != IGNORE).sum().clamp(min=1)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Mix:
+    """How much of each loss there is.
+
+    Attributes:
+        ce: Weight of cross-entropy.
+        dice: Weight of the Dice loss.
+        lovasz: Weight of the Lovász-Softmax loss.
+        classes: Weight of each class in cross-entropy; empty: all the same.
+        aux: Weight of each auxiliary head.
+    """
+
+    ce: float = 1.0
+    dice: float = 0.0
+    lovasz: float = 0.0
+    classes: tuple[float, ...] = ()
+    aux: float = 0.4
+
+
+PLAIN = Mix()
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, classes: tuple[float, ...] = ()) -> Tensor:
+    """Mean cross-entropy over the pixels that have a label; 0 where none has.
+
+    With weights for classes it is the weighted mean: the sum of a pixel's loss times the weight of
+    its label, divided by the sum of these weights, as torch has it.
+    """
+    known = labels != IGNORE
+    if not classes:
+        total = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
+        return total / known.sum().clamp(min=1)
+    weight = logits.new_tensor(classes)
+    total = F.cross_entropy(logits, labels, weight, ignore_index=IGNORE, reduction="sum")
+    return total / weight[labels[known]].sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def dice(logits: Tensor, labels: Tensor) -> Tensor:
@@ -29,24 +62,53 @@ def dice(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(parts).mean()
 
 
-def segmentation_loss(
-    outputs: list[Tensor], labels: Tensor, dice_weight: float = 0.0, aux_weight: float = 0.4
-) -> Tensor:
-    """Cross-entropy plus weighted Dice, each head's logits enlarged to the labels' size.
+def lovasz(logits: Tensor, labels: Tensor) -> Tensor:
+    """The Lovász-Softmax loss: a convex stand-in for one minus the IoU.
+
+    Berman, Triki, Blaschko, 2018, algorithm 1, over the pixels of the whole batch together. The
+    mean is taken over the classes that the labels hold, the background too; 0 where none has a
+    label. Where every score is 0 or 1 it is one minus the mean IoU of these classes.
+    """
+    known = labels != IGNORE
+    scores, truth = logits.softmax(1).permute(0, 2, 3, 1)[known], labels[known]  # (P, C), (P,)
+    parts = []
+    for label in range(logits.shape[1]):
+        is_label = (truth == label).float()
+        if not is_label.any():
+            continue
+        errors, order = (is_label - scores[:, label]).abs().sort(descending=True)
+        hits = is_label[order]
+        either = hits.sum() + (1 - hits).cumsum(0)
+        jaccard = 1 - (hits.sum() - hits.cumsum(0)) / either
+        parts.append((errors * jaccard.diff(prepend=jaccard.new_zeros(1))).sum())
+    return torch.stack(parts).mean() if parts else scores.sum()
+
+
+def segmentation_loss(outputs: list[Tensor], labels: Tensor, mix: Mix = PLAIN) -> Tensor:
+    """The losses of `mix` together, each head's logits enlarged to the labels' size.
 
     Args:
         outputs: The network's logits, then those of auxiliary heads.
         labels: int64 `(B, H, W)`.
-        dice_weight: Weight of the Dice part; 0 leaves it out.
-        aux_weight: Weight of each auxiliary head.
+        mix: How much of each.
     """
     loss = labels.new_zeros((), dtype=torch.float32)
     for index, output in enumerate(outputs):
         # A coarse auxiliary head learns as much from every fourth label, at a sixteenth the cost.
         target = labels[:, ::4, ::4] if index else labels
         logits = F.interpolate(output.float(), target.shape[1:], mode="bilinear")
-        part = cross_entropy(logits, target)
-        if dice_weight:
-            part = part + dice_weight * dice(logits, target)
-        loss = loss + (aux_weight * part if index else part)
+        part = _mixed(logits, target, mix)
+        loss = loss + (mix.aux * part if index else part)
+    return loss
+
+
+def _mixed(logits: Tensor, labels: Tensor, mix: Mix) -> Tensor:
+    loss = logits.new_zeros(())
+    if mix.ce:
+        loss = loss + mix.ce * cross_entropy(logits, labels, mix.classes)
+    if mix.dice:
+        loss = loss + mix.dice * dice(logits, labels)
+    if mix.lovasz:
+        # It sorts the pixels; every fourth along both sides says as much at a sixteenth the cost.
+        loss = loss + mix.lovasz * lovasz(logits[:, :, ::4, ::4], labels[:, ::4, ::4])
     return loss

@@ -12,7 +12,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,11 @@ class Run:
         """The checkpoint that training goes on from."""
         return self.folder / "last.pt"
 
+    def is_stale(self, patience: int) -> bool:
+        """Tells whether the last `patience` epochs brought no better IoU; 0 is never."""
+        scores = [row["iou"] for row in self.history]
+        return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
+
     def start(self, overwrite: bool) -> None:
         """Makes the folder.
 
@@ -66,10 +71,10 @@ class Run:
         contents = read_checkpoint(self.last)
         if "training" not in contents:
             raise ArtefactError(f"{self.last} is a finished model, not a training to go on with.")
-        then, now = json.loads(contents["training"]["config"]), config.to_dict()
-        others = sorted(key for key in now if then.get(key) != now[key])
+        then, now = earlier(contents["training"]["config"]), config.to_dict()
+        others = sorted(key for key in now if then[key] != now[key])
         if others:
-            said = ", ".join(f"{key} was {then.get(key)}, is {now[key]}" for key in others)
+            said = ", ".join(f"{key} was {then[key]}, is {now[key]}" for key in others)
             raise ArtefactError(f"--resume needs the same choices as before: {said}.")
         self.history = list(contents["training"]["history"])
         return contents
@@ -90,11 +95,21 @@ class Run:
         save_net(self.last, net, spec, training={**training, "history": self.history})
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
+def earlier(text: str) -> dict[str, Any]:
+    """Reads the choices that a training began with; those it did not know were at their default.
+
+    Without a cache there was one way: new views in each epoch.
+    """
+    return {**SegmentationConfig().to_dict(), "views": 0, **json.loads(text)}
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, float | str]]) -> None:
     """Writes rows with the same keys, atomically."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: round(v, 6) for k, v in row.items()} for row in rows)
+    writer.writerows(
+        {k: v if isinstance(v, str) else round(v, 6) for k, v in row.items()} for row in rows
+    )
     with atomic(path) as part:
         part.write_text(text.getvalue())

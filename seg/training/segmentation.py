@@ -4,8 +4,8 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -17,14 +17,17 @@ import seg
 from seg.data.samples import DataSet
 from seg.errors import DataError, SegError
 from seg.models.base import Net, count_parameters
-from seg.models.nets import build_net
+from seg.models.nets import SegmentationNet, build_net
 from seg.models.official import load_backbone
 from seg.runtimes.pytorch import TorchRuntime
 from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
 from seg.training.batches import Batches
+from seg.training.cache import Cache, default_folder
 from seg.training.config import SegmentationConfig
-from seg.training.losses import segmentation_loss
+from seg.training.features import CachedRuntime, Features, backbone_id
+from seg.training.losses import Mix, segmentation_loss
+from seg.training.precision import autocast, resolve
 from seg.training.run import Row, Run
 from seg.training.schedule import learning_rate
 from seg.training.validation import draw, validate
@@ -67,13 +70,6 @@ def summary(net: Net, spec: ModelSpec) -> str:
     return "\n".join(lines)
 
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Tells whether the device multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-
-
 class Trainer:
     """Everything that changes while a network is trained.
 
@@ -82,6 +78,7 @@ class Trainer:
         sets: Data sets; the first one with validation pictures decides which epoch is best.
         run: Where everything is kept.
         device: Where to train.
+        cache: Folder of the features where `config.views` asks for a cache; None: the default.
     """
 
     def __init__(
@@ -90,6 +87,7 @@ class Trainer:
         sets: Sequence[DataSet],
         run: Run,
         device: torch.device,
+        cache: Path | None = None,
     ) -> None:
         self.config, self.device = config, device
         self.valid = next((data.valid for data in sets if data.valid), ())
@@ -104,24 +102,39 @@ class Trainer:
             config.lr,
             weight_decay=config.weight_decay,
         )
+        self.mix = Mix(
+            ce=config.ce, dice=config.dice, lovasz=config.lovasz, classes=config.class_weights
+        )
         average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
         self.ema = (
             AveragedModel(self.net, multi_avg_fn=average, use_buffers=True) if config.ema else None
         )
-        best = "bfloat16" if has_bfloat16(device) else "float32"
-        self.precision = best if config.precision == "auto" else config.precision
+        self.precision = resolve(config.precision, device)
+        self.features = self._cached(cache or default_folder()) if config.views else None
 
     @property
     def judged(self) -> Net:
         """The network that is evaluated and kept: the averaged one where there is one."""
         return cast(Net, self.ema.module) if self.ema else self.net
 
-    def train(self) -> list[Row]:
-        """Trains from the epoch that the run has reached to the last; returns the log's rows."""
+    def train(self, watch: Callable[[Row], None] = lambda row: None) -> list[Row]:
+        """Trains from the epoch that the run has reached to the last.
+
+        Args:
+            watch: Called with each epoch's row of the log.
+
+        Returns:
+            The rows of all epochs, those before a stop too.
+        """
+        if self.features:
+            self.features.fill()
         for epoch in range(len(self.run.history), self.config.epochs):
+            if self.run.is_stale(self.config.patience):
+                tqdm.write(f"stopped: no better IoU in {self.config.patience} epochs", sys.stderr)
+                break
             started = time.monotonic()
             rate, loss = self._epoch(epoch)
-            segmenter = Segmenter(TorchRuntime(self.judged, self.spec, self.device))
+            segmenter = Segmenter(self._runtime())
             scores, val_loss = validate(segmenter, self.valid)
             row = {
                 "epoch": epoch + 1,
@@ -135,6 +148,7 @@ class Trainer:
             }
             self.run.keep(self.judged, self.spec, row, self._state())
             draw(self.run, segmenter, self.valid)
+            watch(row)
             tqdm.write(
                 f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.4f}  val loss {val_loss:.4f}"
                 f"  IoU {row['iou']:.4f}  mIoU {row['miou']:.4f}  {row['seconds']:.0f} s",
@@ -170,11 +184,11 @@ class Trainer:
         """Trains one epoch; returns the last learning rate and the mean loss."""
         self.net.train()
         total, rate, steps = 0.0, 0.0, len(self.batches)
-        views = self.batches.epoch(epoch)
+        views = (self.features or self.batches).epoch(epoch)
         bar = tqdm(views, f"epoch {epoch + 1}", steps, leave=False, disable=None)
-        for index, (images, labels) in enumerate(bar):
+        for index, (inputs, labels) in enumerate(bar):
             rate = self._set_rate(epoch * steps + index, steps)
-            loss = self._step(images.to(self.device), labels.to(self.device))
+            loss = self._step(inputs.to(self.device), labels.to(self.device))
             if not torch.isfinite(torch.tensor(loss)):
                 raise SegError(
                     f"The loss is {loss} in epoch {epoch + 1}; lower --lr, or train in "
@@ -197,10 +211,14 @@ class Trainer:
             group["lr"] = rate
         return rate
 
-    def _step(self, images: Tensor, labels: Tensor) -> float:
-        with self._autocast():
-            outputs = self.net.training_logits(images.to(memory_format=torch.channels_last))
-        loss = segmentation_loss(outputs, labels, self.config.dice)
+    def _step(self, inputs: Tensor, labels: Tensor) -> float:
+        with autocast(self.device, self.precision):
+            if self.features:
+                outputs = [cast(SegmentationNet, self.net).head(inputs.float())]
+            else:
+                images = inputs.to(memory_format=torch.channels_last)
+                outputs = self.net.training_logits(images)
+        loss = segmentation_loss(outputs, labels, self.mix)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._trainable(), self.config.clip)
@@ -212,7 +230,14 @@ class Trainer:
     def _trainable(self) -> Iterator[nn.Parameter]:
         return (p for group in self.optimiser.param_groups for p in group["params"])
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision == "bfloat16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+    def _cached(self, folder: Path) -> Features:
+        net = cast(SegmentationNet, self.net)
+        cache = Cache(folder, backbone_id(net, self.spec))
+        return Features(net, self.batches, cache, self.device, self.precision)
+
+    def _runtime(self) -> TorchRuntime:
+        """The network as validation runs it."""
+        if self.features:
+            net = cast(SegmentationNet, self.judged)
+            return CachedRuntime(net, self.spec, self.device, self.features)
+        return TorchRuntime(self.judged, self.spec, self.device)

@@ -46,3 +46,21 @@ def test_a_new_head_starts_small_and_unbiased():
     head = BNHead(1536, 8)
     assert head.conv_seg.weight.std().item() == pytest.approx(0.01, rel=0.05)
     assert head.conv_seg.bias.abs().max() == 0
+
+
+def test_training_on_frozen_maps_has_the_gradients_of_norm_and_convolution_apart():
+    torch.manual_seed(0)
+    head = BNHead(48, 3).train()
+    head.bn.weight.data.uniform_(0.5, 2)
+    head.bn.bias.data.normal_()
+    maps = torch.randn(2, 48, 5, 4) * 3 + torch.arange(48.0).view(1, 48, 1, 1)
+    target = torch.randn(2, 3, 5, 4)
+
+    def trained(logits):
+        head.zero_grad()
+        ((logits - target) ** 2).mean().backward()
+        return [logits.detach(), *(p.grad.clone() for p in head.parameters())]
+
+    for one, other in zip(trained(head(maps)), trained(head.conv_seg(head.bn(maps))), strict=True):
+        assert_close(one, other, atol=2e-5, rtol=1e-4)
+    assert head.bn.num_batches_tracked == 2

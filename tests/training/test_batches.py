@@ -79,7 +79,7 @@ def test_weights_decide_how_often_a_set_is_drawn(discs, tmp_path):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((64, 64, 3), np.uint8))
     sets = [open_dataset(f"{discs},weight=3"), open_dataset(f"{tmp_path},negatives,weight=1")]
     config = dataclasses.replace(SMALL, samples=2000, paste=0)
-    order = Batches(sets, SPEC, config)._order(np.random.default_rng(0))
+    order = Batches(sets, SPEC, config).order(np.random.default_rng(0))
     share = np.mean(np.array(order) < len(sets[0].train))
     assert abs(share - 0.75) < 0.03
 
@@ -87,7 +87,7 @@ def test_weights_decide_how_often_a_set_is_drawn(discs, tmp_path):
 def test_without_weights_an_epoch_has_each_picture_once(discs):
     data = open_dataset(str(discs))
     config = SegmentationConfig(input_hw=(56, 56))
-    order = Batches([data], SPEC, config)._order(np.random.default_rng(0))
+    order = Batches([data], SPEC, config).order(np.random.default_rng(0))
     assert sorted(order) == list(range(len(data.train)))
 
 

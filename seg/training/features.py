@@ -1,0 +1,161 @@
+"""Features: batches and validation from a cache, where the backbone has run once for each view."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from seg.errors import SegError
+from seg.models.nets import SegmentationNet
+from seg.results import Float32, UInt8
+from seg.runtimes.pytorch import TorchRuntime
+from seg.spec import ModelSpec
+from seg.training.batches import Batches
+from seg.training.cache import Cache, Float16, Key, entry_bytes, gigabytes
+from seg.training.precision import autocast
+
+
+def backbone_id(net: SegmentationNet, spec: ModelSpec) -> dict[str, Any]:
+    """Returns what features depend on beside the picture: names, layers, and a hash of weights."""
+    weights = hashlib.sha256()
+    for name, tensor in net.backbone.state_dict().items():
+        weights.update(name.encode())
+        weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return {
+        "arch": spec.arch,
+        "source": spec.backbone,
+        "layers": spec.layers,
+        "mean": spec.mean,
+        "std": spec.std,
+        "weights": weights.hexdigest(),
+    }
+
+
+class Features:
+    """What the backbone says of each view, from the cache; the head is trained on it.
+
+    A picture has `config.views` numbered views, drawn as `Batches` draws them; an epoch takes one
+    of them for each picture. Features are float16, the rest of the training is as without.
+
+    Args:
+        net: Its normalisation and backbone are run, its head is not.
+        batches: Draws pictures and views.
+        cache: Keeps what was computed.
+        device: Where `net` is.
+        precision: `float32` or `bfloat16`, for views; validation pictures take float32, as always.
+    """
+
+    def __init__(
+        self,
+        net: SegmentationNet,
+        batches: Batches,
+        cache: Cache,
+        device: torch.device,
+        precision: str,
+    ) -> None:
+        self.net, self.batches, self.cache = net, batches, cache
+        self.device, self.precision = device, precision
+
+    def fill(self) -> None:
+        """Computes what the cache lacks of the views; says first how much that is.
+
+        Raises:
+            ArtefactError: The disk has no room, or cannot be written to.
+        """
+        num_views = self.batches.config.views
+        views = [(i, k) for i in range(len(self.batches.samples)) for k in range(num_views)]
+        missing = [(i, k) for i, k in views if self.cache.find(self._key(i, k)) is None]
+        needed = len(missing) * self._bytes_of_a_view()
+        free = self.cache.reserve(needed)
+        tqdm.write(
+            f"features of {len(views)} views, {len(views) - len(missing)} kept from before; "
+            f"{gigabytes(needed)} more into {self.cache.folder}, {gigabytes(free)} are free",
+            file=sys.stderr,
+        )
+        # Two runs at once start at different places, and each skips what the other has made.
+        start = os.getpid() % max(1, len(missing))
+        order = missing[start:] + missing[:start]
+        for index, number in tqdm(order, "features", leave=False, disable=None):
+            self.view(index, number)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields an epoch's batches; they depend on the seed and on `number` alone.
+
+        Yields:
+            float16 `(B, C, h, w)` features, and int64 `(B, H, W)` with `IGNORE` outside.
+        """
+        config = self.batches.config
+        rng = np.random.default_rng([config.seed, number])
+        order = self.batches.order(rng)
+        numbers = rng.integers(config.views, size=len(order)).tolist()
+        drawn = list(zip(order, numbers, strict=True))
+        for start in range(0, len(drawn), config.batch):
+            entries = [self.view(*view) for view in drawn[start : start + config.batch]]
+            features = torch.from_numpy(np.stack([maps for maps, _ in entries]))
+            labels = torch.from_numpy(np.stack([labels for _, labels in entries]))
+            yield features.permute(0, 3, 1, 2), labels.long()  # (B, h, w, C) -> (B, C, h, w)
+
+    def view(self, index: int, number: int) -> tuple[Float16, UInt8]:
+        """Returns features `(h, w, C)` and labels `(H, W)` of one of a picture's views."""
+
+        def make() -> tuple[Float16, UInt8]:
+            image, labels = self.batches.numbered(index, number)
+            return self._run(image, self.precision), labels[0].numpy().astype(np.uint8)
+
+        return self.cache.get(self._key(index, number), make)
+
+    def picture(self, pixels: Float32) -> Float16:
+        """Returns features `(h, w, C)` of a packed picture `(1, 3, H, W)`."""
+
+        def make() -> tuple[Float16, UInt8]:
+            return self._run(torch.from_numpy(pixels), "float32"), np.empty((0, 0), np.uint8)
+
+        digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+        return self.cache.get({"pixels": digest, "canvas_hw": pixels.shape[2:]}, make)[0]
+
+    def _key(self, index: int, number: int) -> Key:
+        return {**self.batches.key(index, number), "precision": self.precision}
+
+    def _bytes_of_a_view(self) -> int:
+        height, width = self.batches.letterbox.canvas_hw
+        patch = self.net.backbone.patch_size
+        grid = height // patch, width // patch, self.net.backbone.channels
+        return entry_bytes(grid, (height, width))
+
+    def _run(self, images: Tensor, precision: str) -> Float16:
+        # One picture at a time: with others beside it the last bits may come out otherwise.
+        with torch.inference_mode(), autocast(self.device, precision):
+            maps = self.net.features(images.to(self.device))[0]
+        # Contiguous, as it comes from a file: another layout is another order of summing up.
+        features: Float16 = maps.permute(1, 2, 0).to(torch.float16).contiguous().cpu().numpy()
+        if not np.isfinite(features).all():
+            raise SegError("A feature does not fit into float16; train with --no-cache.")
+        return features
+
+
+class CachedRuntime(TorchRuntime):
+    """A network whose backbone's share comes from the cache; computed where it is not there yet.
+
+    Args:
+        net: The network that is judged; only its head runs.
+        spec: What the network is.
+        device: Where the head runs.
+        features: The cache, and the backbone behind it.
+    """
+
+    def __init__(
+        self, net: SegmentationNet, spec: ModelSpec, device: torch.device, features: Features
+    ) -> None:
+        super().__init__(net.head, spec, device)
+        self.features = features
+        self.description += ", features cached in float16"
+
+    def _run(self, images: Float32) -> Mapping[str, Float32]:
+        maps = [self.features.picture(image[None]).transpose(2, 0, 1) for image in images]
+        return super()._run(np.stack(maps).astype(np.float32))

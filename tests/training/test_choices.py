@@ -1,0 +1,128 @@
+"""Flags that change how a training goes: losses, early stopping, TensorBoard."""
+
+import csv
+import sys
+import types
+
+import pytest
+
+from seg import cli
+from seg.training.run import Run
+from train import config_of, flags, main
+
+
+def run_of(*scores):
+    return Run(None, [{"iou": score} for score in scores])
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "is_stale"),
+    [
+        ((0.5, 0.4, 0.3), 0, False),
+        ((0.5, 0.4, 0.3), 2, True),
+        ((0.5, 0.4, 0.3), 3, False),
+        ((0.5, 0.4, 0.6), 2, False),
+        ((0.5, 0.5, 0.5), 2, True),
+        ((), 1, False),
+    ],
+)
+def test_patience_counts_epochs_without_a_better_iou(scores, patience, is_stale):
+    assert run_of(*scores).is_stale(patience) is is_stale
+
+
+def test_a_training_that_gets_no_better_stops(tiny, discs, tmp_path, capsys):
+    args = ["--data", str(discs), *tiny, "--views", "1", "--epochs", "30", "--patience", "1"]
+    args += ["--lr", "1e-12", "--output", str(tmp_path / "run")]
+    assert main(args) == 0
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").read_text().splitlines()))
+    assert len(rows) < 30 and float(rows[-1]["iou"]) <= max(float(r["iou"]) for r in rows[:-1])
+    assert "stopped: no better IoU in 1 epochs" in capsys.readouterr().err
+    assert main([*args, "--resume"]) == 0
+    again = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    assert len(again) == len(rows) + 1
+
+
+def test_losses_are_flags():
+    words = ["--ce", "0", "--dice", "1", "--lovasz", "2", "--class-weights", "0.5", "2"]
+    config = config_of(flags().parse_args(words))
+    assert (config.ce, config.dice, config.lovasz) == (0, 1, 2)
+    assert config.class_weights == (0.5, 2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--ce", "0"],
+        ["--lovasz", "-1"],
+        ["--class-weights", "1"],
+        ["--class-weights", "1", "0"],
+        ["--patience", "-1"],
+    ],
+)
+def test_choices_that_make_no_sense_get_one_line(tmp_path, words, capsys):
+    assert cli.run(main, [*words, "--output", str(tmp_path / "run")]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and words[0] in lines[0].replace("_", "-")
+
+
+def test_tensorboard_gets_every_epoch(tiny, discs, tmp_path, monkeypatch):
+    said = []
+
+    class SummaryWriter:
+        def __init__(self, folder):
+            said.append(folder)
+
+        def add_scalar(self, name, value, step):
+            said.append((name, step))
+
+        def flush(self):
+            pass
+
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = SummaryWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    args = ["--data", str(discs), *tiny, "--views", "1", "--epochs", "2", "--tensorboard"]
+    assert main([*args, "--output", str(tmp_path / "run")]) == 0
+    assert said[0] == str(tmp_path / "run" / "tensorboard")
+    assert {("iou", 1), ("iou", 2), ("train_loss", 2), ("lr", 1)} <= set(said[1:])
+
+
+def test_tensorboard_that_is_not_installed_is_one_line(tiny, discs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    args = ["--data", str(discs), *tiny, "--tensorboard", "--output", str(tmp_path / "run")]
+    assert cli.run(main, args) == 1
+    assert "pip install tensorboard" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_the_recipe_of_dinov2_is_the_published_one():
+    config = config_of(flags().parse_args(["--recipe", "dinov2"]))
+    assert (config.lr, config.weight_decay, config.scheduler) == (1e-3, 1e-4, "poly")
+    assert (config.warmup, config.scale, config.augment) == (1500, (1.0, 3.0), "official")
+    assert config.epochs * config.samples // config.batch == 10_000
+    assert config.clip == float("inf") and config.ce == 1 and config.dice == 0
+
+
+def test_the_recipe_of_the_seed_is_the_tutorials():
+    config = config_of(flags().parse_args(["--recipe", "seed"]))
+    assert (config.lr, config.batch, config.epochs) == (1e-3, 20, 65)
+    assert (config.scheduler, config.scheduler_epochs) == ("step", (50,))
+    assert config.input_hw == (640, 640) and config.scale == (1.0, 1.0)
+
+
+def test_flags_go_before_the_recipe():
+    config = config_of(flags().parse_args(["--recipe", "seed", "--lr", "0.5"]))
+    assert config.lr == 0.5 and config.batch == 20
+
+
+def test_a_recipe_for_lite_gets_one_line(tmp_path, capsys):
+    args = ["--arch", "lite", "--recipe", "seed", "--output", str(tmp_path / "run")]
+    assert cli.run(main, args) == 1
+    assert "leave --arch out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", ["dinov2", "seed"])
+def test_recipes_train_and_resume(tiny, discs, tmp_path, recipe):
+    args = ["--data", str(discs), *tiny, "--recipe", recipe, "--epochs", "1"]
+    args += ["--views", "1", "--samples", "4", "--output", str(tmp_path / "run")]
+    assert main(args) == 0
+    assert main([*args, "--resume"]) == 0

@@ -1,0 +1,247 @@
+"""Training from cached features: the same as on features computed at once, and safe to stop."""
+
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seg import cli
+from seg.data import open_dataset
+from seg.evaluation import evaluate
+from seg.models.checkpoint import read_checkpoint
+from seg.runtimes.pytorch import TorchRuntime
+from seg.segmenter import Segmenter
+from seg.training.cache import Cache
+from seg.training.config import SegmentationConfig
+from seg.training.features import CachedRuntime, backbone_id
+from seg.training.run import Run
+from seg.training.segmentation import Trainer, make_net
+from train import main
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = SegmentationConfig(
+    arch="dinov2_vits14",
+    backbone="random",
+    input_hw=(84, 84),
+    crop_hw=(80, 84),
+    batch=4,
+    views=2,
+    epochs=2,
+    precision="float32",
+)
+TINY = dataclasses.replace(CONFIG, arch="tiny")
+MANY = dataclasses.replace(TINY, views=12)
+
+
+def trainer(discs, folder, config=TINY, samples=slice(None)):
+    data = open_dataset(str(discs))
+    data = dataclasses.replace(data, train=data.train[samples])
+    return Trainer(config, [data], Run(folder), torch.device("cpu"), folder / "cache")
+
+
+def head(trained):
+    return trained.net.head.state_dict()
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*.features")}
+
+
+def test_the_cache_holds_what_the_backbone_says_of_the_view(tiny, discs, tmp_path):
+    got = trainer(discs, tmp_path)
+    images, labels = got.batches.numbered(3, 1)
+    expected = got.net.backbone(got.net.normalise(images))[0].half().permute(1, 2, 0)
+    for _ in range(2):
+        maps, seen = got.features.view(3, 1)
+        np.testing.assert_array_equal(maps, expected.numpy())
+        np.testing.assert_array_equal(seen, labels[0].numpy())
+    assert maps.shape == (6, 6, 4 * 48) and seen.shape == (84, 84)
+
+
+def test_batches_are_the_views_of_the_pictures_that_the_epoch_draws(tiny, discs, tmp_path):
+    got = trainer(discs, tmp_path).features
+    inputs, labels = (torch.cat(parts) for parts in zip(*got.epoch(0), strict=True))
+    count = len(got.batches.samples)
+    assert inputs.shape == (count, 192, 6, 6) and inputs.dtype == torch.float16
+    known = {got.view(i, k)[0].tobytes(): i for i in range(count) for k in range(2)}
+    drawn = [known[maps.permute(1, 2, 0).numpy().tobytes()] for maps in inputs]
+    assert sorted(drawn) == list(range(count))
+    assert labels.dtype == torch.int64 and set(labels.unique().tolist()) <= {0, 1, 255}
+    again = torch.cat([maps for maps, _ in got.epoch(0)])
+    other = torch.cat([maps for maps, _ in got.epoch(1)])
+    assert torch.equal(inputs, again) and not torch.equal(inputs, other)
+
+
+def test_a_head_from_the_cache_is_a_head_on_the_same_features_at_once(
+    tiny, discs, tmp_path, monkeypatch
+):
+    cached = trainer(discs, tmp_path / "cached")
+    rows = cached.train()
+    assert files(tmp_path / "cached" / "cache")
+    monkeypatch.setattr(Cache, "get", lambda self, key, make: make())
+    monkeypatch.setattr("seg.training.features.Features.fill", lambda self: None)
+    direct = trainer(discs, tmp_path / "direct")
+    direct_rows = direct.train()
+    assert not files(tmp_path / "direct")
+    assert same(head(cached), head(direct))
+    for row, other in zip(rows, direct_rows, strict=True):
+        assert {**row, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_a_view_depends_on_its_picture_and_not_on_the_others(tiny, discs, tmp_path):
+    whole, part = trainer(discs, tmp_path).features, None
+    part = trainer(discs, tmp_path, samples=slice(4, 7)).features
+    for number in (0, 1):
+        assert part._key(1, number) == whole._key(5, number)
+        one, other = (f.batches.numbered(i, number) for f, i in ((part, 1), (whole, 5)))
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+    assert not torch.equal(whole.batches.numbered(5, 0)[0], whole.batches.numbered(5, 1)[0])
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"scale": (0.5, 1.0)}, {"colour": 0.1}, {"crop_hw": (70, 70)}]
+)
+def test_other_views_are_other_entries(tiny, discs, tmp_path, change):
+    plain = trainer(discs, tmp_path).features
+    other = trainer(discs, tmp_path, dataclasses.replace(TINY, **change)).features
+    assert plain._key(0, 0) != other._key(0, 0)
+
+
+def test_the_same_picture_with_another_mask_is_another_entry(tiny, discs, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(discs, copy)
+    data = open_dataset(str(discs))
+    shutil.copy(copy / "masks" / "00.png", copy / "masks" / data.train[1].mask.name)
+    plain, other = (trainer(d, tmp_path / "run").features for d in (discs, copy))
+    assert plain._key(0, 0) == other._key(0, 0)
+    assert plain._key(1, 0) != other._key(1, 0)
+
+
+def test_validation_scores_what_the_whole_network_scores(tiny, discs, tmp_path):
+    got = trainer(discs, tmp_path)
+    valid = open_dataset(str(discs)).valid
+    whole = TorchRuntime(got.net, got.spec, got.device)
+    cached = CachedRuntime(got.net, got.spec, got.device, got.features)
+    pixels = np.random.default_rng(0).random((2, 3, 84, 56), dtype=np.float32)
+    expected = whole.run(pixels)["logits"]
+    for _ in range(2):
+        np.testing.assert_allclose(cached.run(pixels)["logits"], expected, atol=2e-3)
+    one, other = (evaluate(Segmenter(runtime), valid) for runtime in (whole, cached))
+    assert one.pixel_accuracy == pytest.approx(other.pixel_accuracy, abs=0.01)
+
+
+def test_other_weights_are_another_backbone(tiny):
+    net, spec = make_net(TINY)
+    before = backbone_id(net, spec)
+    assert before == backbone_id(net, spec)
+    net.head.conv_seg.weight.data += 1
+    assert before == backbone_id(net, spec)
+    net.backbone.vit.cls_token[0, 0, 0] += 1
+    assert before != backbone_id(net, spec)
+
+
+def test_the_command_says_the_size_first_and_reads_the_second_time(tiny, discs, tmp_path, capsys):
+    args = ["--data", str(discs), *tiny, "--epochs", "1", "--cache-dir", str(tmp_path / "mine")]
+    assert main([*args, "--output", str(tmp_path / "one")]) == 0
+    # 12 pictures, 2 views: 2048 + 6 x 6 x 192 float16 + 84 x 84 labels, each.
+    said = capsys.readouterr().err
+    assert "features of 24 views, 0 kept from before; 0.00 GB more into" in said
+    assert str(tmp_path / "mine") in said
+    before = files(tmp_path / "mine")
+    assert sorted({len(data) for data in before.values()})[-1] == 2048 + 6 * 6 * 192 * 2 + 84 * 84
+    assert main([*args, "--output", str(tmp_path / "two")]) == 0
+    assert "24 kept from before" in capsys.readouterr().err
+    assert files(tmp_path / "mine") == before
+    one, two = (read_checkpoint(tmp_path / name / "last.pt")["state"] for name in ("one", "two"))
+    assert same(one, two)
+
+
+def test_without_the_cache_nothing_is_kept(tiny, discs, tmp_path):
+    args = ["--data", str(discs), *tiny, "--epochs", "1", "--no-cache"]
+    assert main([*args, "--output", str(tmp_path / "run")]) == 0
+    assert not files(tmp_path)
+
+
+def test_resume_with_the_cache_is_exact(tiny, discs, tmp_path, monkeypatch):
+    whole = trainer(discs, tmp_path / "whole")
+    whole.train()
+    keep = Run.keep
+
+    def stop(self, *rest):
+        keep(self, *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "keep", stop)
+    with pytest.raises(KeyboardInterrupt):
+        trainer(discs, tmp_path / "parts").train()
+    monkeypatch.setattr(Run, "keep", keep)
+    shutil.rmtree(tmp_path / "parts" / "cache")
+    rest = trainer(discs, tmp_path / "parts")
+    rest.resume()
+    rest.train()
+    assert len(rest.run.history) == 2 and same(head(whole), head(rest))
+
+
+def test_a_training_from_before_the_cache_goes_on_without_it(tiny, discs, tmp_path):
+    from seg.training import run
+
+    old = dataclasses.replace(TINY, views=0).to_dict()
+    del old["views"]
+    assert run.earlier(run.json.dumps(old)) == dataclasses.replace(TINY, views=0).to_dict()
+
+
+def fill_elsewhere(discs, folder):
+    """Fills a cache in a process of its own, without an end."""
+    code = (
+        "import sys; from pathlib import Path; from seg.models.vit import CONFIGS, ViTConfig\n"
+        "CONFIGS['tiny'] = ViTConfig(embed_dim=48, depth=4, num_heads=3)\n"
+        "sys.path.append(sys.argv[1])\n"
+        "from test_features import MANY, trainer\n"
+        "trainer(sys.argv[2], Path(sys.argv[3]), MANY).features.fill()"
+    )
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", code, str(here), str(discs), str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, env=environment)
+
+
+def wait_for(count, folder, process):
+    while len(files(folder)) < count and process.poll() is None:
+        time.sleep(0.005)
+
+
+def test_a_killed_cache_filled_by_two_runs_at_once_has_the_same_bytes(tiny, discs, tmp_path):
+    whole = trainer(discs, tmp_path / "whole", MANY).features
+    whole.fill()
+    process = fill_elsewhere(discs, tmp_path / "broken")
+    wait_for(10, tmp_path / "broken", process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 10 <= len(files(tmp_path / "broken")) < 12 * MANY.views
+    process = fill_elsewhere(discs, tmp_path / "broken")
+    trainer(discs, tmp_path / "broken", MANY).features.fill()
+    assert process.wait() == 0
+    assert files(tmp_path / "broken") == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [(["--views", "-1"], "--views"), (["--arch", "lite", "--views", "2"], "lite")],
+)
+def test_views_that_make_no_sense_get_one_line(discs, tmp_path, flags, said, capsys):
+    args = ["--data", str(discs), "--output", str(tmp_path / "run"), *flags]
+    assert cli.run(main, args) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("error:") and said in line
