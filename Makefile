@@ -2,12 +2,13 @@
 # make demo VIDEO=my.mp4  the same on a video of yours
 # make test               install everything and run the tests
 # make person-lite        train the embedded model again, from the data sets in DATA
+# make trt-check          with an NVIDIA GPU: build TensorRT engines, compare masks, print a report
 # make check              lint, types, tests: what must pass before a change lands
 PYTHON ?= python3
 BIN := .venv/bin
 OPENCV := $(shell grep '^opencv-python==' requirements.txt)
 
-.PHONY: demo test lint types check person-lite
+.PHONY: demo test lint types check person-lite trt-check
 demo: .venv/demo.stamp
 	$(BIN)/python apps/demo.py $(if $(VIDEO),--input "$(VIDEO)")
 
@@ -32,6 +33,9 @@ person-lite: .venv/all.stamp
 	$(BIN)/python export/to_onnx.py --model runs/person-lite/last.pt \
 	  --output weights/person-lite.onnx --overwrite
 
+trt-check: .venv/gpu.stamp
+	$(BIN)/python export/trt_check.py --models weights/person-lite.onnx
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "dinoseg needs Python 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -52,6 +56,12 @@ person-lite: .venv/all.stamp
 	  "$(OPENCV)"
 	@$(call check_cv2)
 	@touch $@ .venv/demo.stamp
+
+# onnxruntime and onnxruntime-gpu own one folder, so the other goes first.
+.venv/gpu.stamp: requirements-gpu.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip uninstall --quiet --yes onnxruntime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-gpu.txt
+	@touch $@
 
 define check_cv2
 $(BIN)/python -c 'import cv2' || { echo "OpenCV needs the system's libGL and glib: \

@@ -10,8 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export import to_onnx, to_trt
+from export import to_onnx, to_trt, trt_check
 from seg import Segmenter, cli
+from seg.models.checkpoint import load_net
 from seg.precision import RUNGS, rewrite
 from seg.runtimes.engine_card import EngineCard
 from seg.spec import METADATA_KEY, ModelSpec
@@ -315,6 +316,51 @@ def test_without_the_package_there_is_one_line(lite, monkeypatch, capsys):
 def test_bad_names_get_one_line(lite, model, output, said, capsys):
     assert build(lite.with_name(model), output=lite.with_name(output)) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_report_of_make_trt_check(tensorrt, lite, monkeypatch, capsys, fails):
+    """Its own process sees no stand-in, so to_trt.py runs in this one."""
+
+    def run(command, **_):
+        if not command[1].endswith("to_trt.py"):
+            raise FileNotFoundError
+        code = cli.run(to_trt.main, [*command[2:], "--input", str(lite.parent / "frames")])
+        captured = capsys.readouterr()
+        return trt_check.subprocess.CompletedProcess(command, code, captured.out, captured.err)
+
+    monkeypatch.setattr(trt_check.subprocess, "run", run)
+    monkeypatch.setattr(trt_check, "random_dinov2", lambda path: None)
+    monkeypatch.setattr(trt_check, "checked", _no_dino(trt_check.checked))
+    tensorrt.build_fails = fails
+    folder = lite.parent / "check"
+    flags = ["--output", str(folder), "--models", str(lite), "--runs", "3", "--imgsz", "96", "64"]
+    assert cli.run(trt_check.main, flags) == fails
+    report = (folder / "report.txt").read_text()
+    assert capsys.readouterr().out == report
+    assert "nvidia-smi does not answer" in report and "torch       2." in report
+    if fails:
+        assert "lite.onnx: exit code 1" in report and "any implementation" in report
+    else:
+        for part in ("exit code 0", "rung float16", "'agreement': 1.0", "96x64, 3 runs: p50"):
+            assert part in report
+
+
+def _no_dino(checked):
+    return lambda model, args: (True, []) if model.suffix == ".pt" else checked(model, args)
+
+
+def test_the_random_dinov2_is_one(tmp_path, monkeypatch):
+    from seg.models import vit
+
+    tiny = vit.ViTConfig(embed_dim=48, depth=4, num_heads=3)
+    monkeypatch.setitem(vit.CONFIGS, "dinov2_vits14", tiny)
+    for name in ("one.pt", "two.pt"):
+        trt_check.random_dinov2(tmp_path / name)
+    net, spec = load_net(tmp_path / "one.pt")
+    assert (spec.arch, spec.backbone, spec.stride) == ("dinov2_vits14", "random", 14)
+    other = load_net(tmp_path / "two.pt")[0].state_dict()
+    assert all(other[key].equal(value) for key, value in net.state_dict().items())
 
 
 def test_the_command_offers_every_rung():
