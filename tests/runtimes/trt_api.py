@@ -83,7 +83,14 @@ def real_api(version: str, folder: Path) -> Api:
     if shutil.which("cc") is None:
         raise LookupError("no C compiler for the empty libraries")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    pip += ["--disable-pip-version-check", "--dest", str(folder), WHEELS[version]]
+    pip += [
+        "--disable-pip-version-check",
+        "--retries=1",
+        "--timeout=15",
+        "--dest",
+        str(folder),
+        WHEELS[version],
+    ]
     if subprocess.run(pip, capture_output=True, check=False).returncode:
         raise LookupError(f"{WHEELS[version]} cannot be downloaded for this Python")
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
