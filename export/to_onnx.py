@@ -4,8 +4,16 @@
     python export/to_onnx.py --model runs/dinov2_vits14/best_iou.pt --output p.onnx --imgsz 640 360
 
 `lite` takes any size afterwards. DINOv2 gets one canvas, with its position embedding computed for
-it: --imgsz 640 360 makes it 364x644, 2.2 times cheaper for 16:9 video than the square. The masks
-are compared with torch's on --input, or on public-domain photos that scikit-image carries.
+it: --imgsz 640 360 makes it 364x644, 2.2 times cheaper for 16:9 video than the square, and
+--fit video.mp4 takes the aspect from a video. The masks are compared with torch's on --input, or on
+public-domain photos that scikit-image carries.
+
+    python export/to_onnx.py --model best_iou.pt --output half.onnx --precision float16 --opset 18
+    python export/to_onnx.py --model best_iou.pt --output mask.onnx --output-kind mask --batch 4
+
+--precision float16 halves the file: for GPUs and TensorRT. --output-kind mask writes a graph for
+other programs (DeepStream, Triton, OpenCV): `frames` uint8 (B, H, W, 3) BGR, fitted into the top
+left corner of the canvas and padded with the mean colour, in; `mask` uint8 (B, H, W) out.
 """
 
 import argparse
@@ -36,43 +44,72 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--model", type=Path, required=True, metavar="FILE", help="a .pt checkpoint")
     p.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .onnx to write")
     cli.add_imgsz(p, None, "box that frames are fitted into; default: the checkpoint's")
+    p.add_argument("--fit", type=Path, metavar="VIDEO", help="take the aspect of this video")
+    p.add_argument("--batch", type=cli.positive, metavar="N", help="frames at once, fixed; else 1")
+    p.add_argument("--dynamic", action="store_true", help="DINOv2: any size, interpolated anew")
+    p.add_argument("--precision", choices=("float32", "float16"), default="float32", help="weights")
+    p.add_argument(
+        "--output-kind", choices=("logits", "mask"), default="logits", help="what leaves"
+    )
     p.add_argument("--input", type=Path, metavar="PICTURES", help="file or folder to compare on")
     p.add_argument("--opset", type=int, choices=(18, 20), default=OPSET, help="18 for TensorRT")
     p.add_argument("--overwrite", action="store_true", help="replace --output")
     return p
 
 
-def export_spec(spec: "ModelSpec", source: Path, imgsz_hw: tuple[int, int] | None) -> "ModelSpec":
-    """Returns the spec of the exported file: a fixed canvas for DINOv2, none for `lite`."""
+def export_spec(
+    spec: "ModelSpec",
+    source: Path,
+    imgsz_hw: tuple[int, int] | None,
+    *,
+    batch: int | None = None,
+    dynamic: bool = False,
+    precision: str = "float32",
+    outputs: str = "logits",
+) -> "ModelSpec":
+    """Returns the spec of the exported file: a fixed canvas for DINOv2 and masks, else none.
+
+    Raises:
+        SpecMismatch: A size or number is to be fixed and free.
+    """
     from seg.artefacts import sha256_of
+    from seg.errors import SpecMismatch
     from seg.geometry import round_up
 
     input_hw = imgsz_hw or spec.input_hw
-    canvas = None if spec.arch == "lite" else round_up(input_hw, spec.stride)
+    is_free = (spec.arch == "lite" or dynamic) and outputs == "logits"
+    if dynamic and (spec.arch == "lite" or spec.arch.endswith("_reg") or not is_free):
+        raise SpecMismatch(
+            "--dynamic is for the logits of DINOv2 without registers, whose positions can be "
+            "resized inside the graph; lite takes any size without it."
+        )
+    if batch and is_free:
+        raise SpecMismatch("--batch fixes a number, and this file takes any; leave it out.")
     return dataclasses.replace(
-        spec, input_hw=input_hw, canvas_hw=canvas, source_sha256=sha256_of(source)
+        spec,
+        input_hw=input_hw,
+        canvas_hw=None if is_free else round_up(input_hw, spec.stride),
+        batch=None if is_free else batch or 1,
+        precision=precision,
+        outputs=outputs,
+        source_sha256=sha256_of(source),
     )
 
 
 def write_onnx(net: "nn.Module", spec: "ModelSpec", path: Path, opset: int = OPSET) -> None:
     """Writes a network in eval mode as one ONNX file with its spec inside.
 
-    One picture of the spec's canvas; where it has none, any batch, height and width.
+    One batch of the spec's canvas; where it has none, any batch, height and width.
     """
     import onnx
     import torch
 
+    from seg.models.wrapped import example, wrap
     from seg.spec import METADATA_KEY
 
-    if spec.canvas_hw:
-        images, free = torch.rand(1, 3, *spec.canvas_hw), None
-    else:
-        # A batch of one would be taken for a constant (torch.export specialises sizes 0 and 1).
-        images = torch.rand(2, 3, 2 * spec.stride, 3 * spec.stride)
-        sides = [spec.stride * torch.export.Dim(name) for name in ("rows", "cols")]
-        free = ({0: torch.export.Dim("batch"), 2: sides[0], 3: sides[1]},)
+    net = wrap(net.eval(), spec)
+    images, names, free = example(spec)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
-    net.eval()
     with torch.inference_mode():
         net(images)  # computes the position embedding for this size, so it becomes a constant
     with warnings.catch_warnings():
@@ -83,8 +120,8 @@ def write_onnx(net: "nn.Module", spec: "ModelSpec", path: Path, opset: int = OPS
             dynamo=True,
             external_data=False,
             opset_version=opset,
-            input_names=["images"],
-            output_names=["logits"],
+            input_names=names[:1],
+            output_names=names[1:],
             dynamic_shapes=free,
             verbose=False,
         )
@@ -121,28 +158,44 @@ def verify(net: "nn.Module", spec: "ModelSpec", path: Path, frames: Sequence["UI
     import torch
 
     from seg import golden
-    from seg.parity import compare
+    from seg.parity import compare, compare_graph
     from seg.runtimes.pytorch import TorchRuntime
     from seg.segmenter import Segmenter
+    from seg.spec import METADATA_KEY
 
     source = Segmenter(TorchRuntime(net, spec, torch.device("cpu")))
-    with Segmenter(path, device="cpu") as exported:
-        parity = compare(source, exported, frames).require(spec.precision)
-        record = parity.to_dict() | {
-            "frames_sha256": [hashlib.sha256(frame.tobytes()).hexdigest() for frame in frames],
-            "source": source.description,
-            "candidate": exported.description,
-            "device": machine.cpu(),
-            "versions": machine.versions(),
-        }
-        known = dict(exported.runtime.metadata)
+    if spec.outputs == "mask":
+        parity = compare_graph(source, path, frames).require(spec.precision)
+    else:
+        with Segmenter(path, device="cpu") as exported:
+            parity = compare(source, exported, frames).require(spec.precision)
+    record = parity.to_dict() | {
+        "frames_sha256": [hashlib.sha256(frame.tobytes()).hexdigest() for frame in frames],
+        "source": source.description,
+        "device": machine.cpu(),
+        "versions": machine.versions(),
+    }
     model = onnx.load(str(path))
-    known |= {"dinoseg.parity": json.dumps(record), golden.GOLDEN_KEY: golden.record(source)}
-    onnx.helper.set_model_props(model, known)
+    properties = {
+        METADATA_KEY: spec.to_json(),
+        "dinoseg.parity": json.dumps(record),
+        golden.GOLDEN_KEY: golden.record(source),
+    }
+    onnx.helper.set_model_props(model, properties)
     onnx.save(model, str(path))
-    with Segmenter(path, device="cpu") as exported:
-        golden.verify(exported)
+    if spec.outputs == "logits":
+        with Segmenter(path, device="cpu") as exported:
+            golden.verify(exported)
     return parity
+
+
+def fitted(video: Path, box_hw: tuple[int, int]) -> tuple[int, int]:
+    """Returns a video's aspect at the size that fits into a box, height first."""
+    from seg.geometry import Letterbox
+    from seg.video.sources import VideoFile
+
+    with VideoFile(video) as source:
+        return Letterbox.fit(source.frame_hw, box_hw, 1).image_hw
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -154,7 +207,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     refuse_overwrite(args.output, args.overwrite)
     net, spec = load_net(args.model)
-    spec = export_spec(spec, args.model, cli.hw(args.imgsz))
+    imgsz_hw = cli.hw(args.imgsz)
+    if args.fit:
+        imgsz_hw = fitted(args.fit, imgsz_hw or spec.input_hw)
+    spec = export_spec(
+        spec, args.model, imgsz_hw, batch=args.batch, dynamic=args.dynamic,
+        precision=args.precision, outputs=args.output_kind,
+    )  # fmt: skip
     frames = frames_of(args.input)
     with atomic(args.output) as part:
         write_onnx(net, spec, part, args.opset)

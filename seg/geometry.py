@@ -113,19 +113,29 @@ class Letterbox:
         Raises:
             ShapeError: The image has another size, dtype or layout.
         """
-        check_image(image)
-        if image.shape[:2] != self.frame_hw:
-            raise ShapeError(f"This letterbox is for {self.frame_hw}; got {image.shape[:2]}.")
-        (height, width), (rows, columns) = self.image_hw, self.canvas_hw
-        fitted = resize(image, self.image_hw)
+        height, width = self.image_hw
         # Padded as bytes, then coloured exactly: a third of the time of a second float canvas.
-        space = (0, rows - height, 0, columns - width)
-        whole = cv2.copyMakeBorder(fitted, *space, cv2.BORDER_CONSTANT) if any(space) else fitted
-        pixels = to_network([np.asarray(whole, np.uint8)])
+        pixels = to_network([self.pack_bytes(image, pad_rgb)])
         colour = np.asarray(pad_rgb, np.float32)[:, None, None]
         pixels[:, :, height:] = colour
         pixels[:, :, :height, width:] = colour
         return pixels
+
+    def pack_bytes(self, image: UInt8, pad_rgb: tuple[float, float, float]) -> UInt8:
+        """Puts a frame onto the canvas as bytes, uint8 `(*canvas_hw, 3)` BGR, as `pack` does.
+
+        The padding is `pad_rgb` rounded to bytes. The array may be `image` itself.
+        """
+        check_image(image)
+        if image.shape[:2] != self.frame_hw:
+            raise ShapeError(f"This letterbox is for {self.frame_hw}; got {image.shape[:2]}.")
+        fitted = resize(image, self.image_hw)
+        space = (0, self.canvas_hw[0] - fitted.shape[0], 0, self.canvas_hw[1] - fitted.shape[1])
+        if not any(space):
+            return fitted
+        bgr = [round(255 * part) for part in reversed(pad_rgb)]
+        padded = cv2.copyMakeBorder(fitted, *space, cv2.BORDER_CONSTANT, value=bgr)
+        return np.asarray(padded, np.uint8)
 
     def pack_labels(self, labels: UInt8) -> UInt8:
         """Puts a label map onto the canvas, nearest pixel, 255 (ignore) on the padding.

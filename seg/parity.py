@@ -1,7 +1,7 @@
 """Parity: do two runtimes draw the same masks? Compared on frames, to the pixel."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 from seg.data.folders import pictures
 from seg.data.reading import read_image
 from seg.errors import ParityError, SpecMismatch
+from seg.geometry import Letterbox
 from seg.pictures import PHOTOS, photo
 from seg.results import Float32, UInt8
 from seg.segmenter import Segmenter, labels_of
@@ -33,8 +34,8 @@ class Parity:
         mask_iou: Lowest IoU between the two masks of a class in a frame; 1 where both are empty.
         boundary_f: Lowest F score of a class's outlines in a frame: how much of each lies within a
             pixel of the other. It sees a shift that large masks hide from the IoU.
-        cosine: Lowest cosine between the two logit maps of a frame.
-        max_difference: Largest absolute difference of a logit.
+        cosine: Lowest cosine between the two logit maps of a frame; None where masks were compared.
+        max_difference: Largest absolute difference of a logit; None as `cosine`.
     """
 
     frames: int
@@ -42,19 +43,23 @@ class Parity:
     flipped: float
     mask_iou: float
     boundary_f: float
-    cosine: float
-    max_difference: float
+    cosine: float | None = None
+    max_difference: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain numbers, for metadata and JSON."""
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"{self.frames} frames: {100 * self.agreement:.4f} % of the pixels agree, "
             f"{100 * self.flipped:.4f} % flipped in the worst frame, "
-            f"lowest mask IoU {self.mask_iou:.5f}, lowest boundary F {self.boundary_f:.5f}, "
-            f"lowest logit cosine {self.cosine:.7f}, "
+            f"lowest mask IoU {self.mask_iou:.5f}, lowest boundary F {self.boundary_f:.5f}"
+        )
+        if self.cosine is None:
+            return text
+        return (
+            f"{text}, lowest logit cosine {self.cosine:.7f}, "
             f"largest logit difference {self.max_difference:.2g}"
         )
 
@@ -82,18 +87,37 @@ def compare(reference: Segmenter, candidate: Segmenter, frames: Iterable[UInt8])
         SpecMismatch: There is no frame, or the canvases differ.
         ParityError: The logit maps have different shapes.
     """
-    pairs = [_compare_frame(reference, candidate, frame) for frame in frames]
-    if not pairs:
+    masks: list[tuple[UInt8, UInt8]] = []
+    cosines: list[float] = []
+    differences: list[float] = []
+    for frame in frames:
+        one, other, box = _logits(reference, candidate, frame)
+        masks.append((labels_of(one, box), labels_of(other, box)))
+        cosines.append(_cosine(one, other))
+        differences.append(float(np.abs(one - other).max()))
+    found = compare_masks(masks, len(reference.classes))
+    return dataclasses.replace(found, cosine=min(cosines), max_difference=max(differences))
+
+
+def compare_masks(masks: Sequence[tuple[UInt8, UInt8]], num_classes: int) -> Parity:
+    """Compares labels alone, where there are no logits.
+
+    Args:
+        masks: For each frame, the source's labels and the candidate's, uint8 `(H, W)` both.
+        num_classes: The background included.
+
+    Raises:
+        SpecMismatch: There is no frame.
+    """
+    if not masks:
         raise SpecMismatch("Parity needs at least one frame.")
-    agreement, iou, boundary_f, cosine, difference = np.array(pairs).T
+    agreements = [float((one == other).mean()) for one, other in masks]
     return Parity(
-        frames=len(pairs),
-        agreement=float(agreement.mean()),
-        flipped=float(1 - agreement.min()),
-        mask_iou=float(iou.min()),
-        boundary_f=float(boundary_f.min()),
-        cosine=float(cosine.min()),
-        max_difference=float(difference.max()),
+        frames=len(masks),
+        agreement=sum(agreements) / len(masks),
+        flipped=1 - min(agreements),
+        mask_iou=min(_lowest_iou(one, other, num_classes) for one, other in masks),
+        boundary_f=min(_lowest_boundary_f(one, other, num_classes) for one, other in masks),
     )
 
 
@@ -105,9 +129,31 @@ def frames_of(source: Path | None) -> list[UInt8]:
     return [read_image(path) for path in paths]
 
 
-def _compare_frame(
+def compare_graph(source: Segmenter, path: Path, frames: Iterable[UInt8]) -> Parity:
+    """Compares masks on the canvas, where an ONNX graph of raw frames draws them.
+
+    Args:
+        source: Torch in float32, with the file's spec.
+        path: Written with `outputs` `mask`.
+        frames: uint8 `(H, W, 3)` BGR, at least one.
+    """
+    from seg.runtimes.ort import run_graph
+
+    spec = source.runtime.spec
+    whole = Segmenter(source.runtime, input_hw=spec.canvas_hw)
+    masks: list[tuple[UInt8, UInt8]] = []
+    for frame in frames:
+        letterbox = source.letterbox((frame.shape[0], frame.shape[1]))
+        raw = letterbox.pack_bytes(frame, spec.pad_rgb)
+        batch = np.stack([raw] * (spec.batch or 1))
+        masks += [(whole(raw).labels, mask) for mask in run_graph(path, batch)]
+    return compare_masks(masks, len(source.classes))
+
+
+def _logits(
     reference: Segmenter, candidate: Segmenter, frame: UInt8
-) -> tuple[float, float, float, float, float]:
+) -> tuple[Float32, Float32, Letterbox]:
+    """Returns the score maps of one frame, and the way back to it."""
     frame_hw = (frame.shape[0], frame.shape[1])
     boxes = reference.letterbox(frame_hw), candidate.letterbox(frame_hw)
     if boxes[0] != boxes[1]:
@@ -118,14 +164,7 @@ def _compare_frame(
     ]
     if logits[0].shape != logits[1].shape:
         raise ParityError(f"Logits are {logits[0].shape} and {logits[1].shape}.")
-    labels = [labels_of(scores, boxes[0]) for scores in logits]
-    return (
-        float((labels[0] == labels[1]).mean()),
-        _lowest_iou(labels[0], labels[1], len(logits[0])),
-        _lowest_boundary_f(labels[0], labels[1], len(logits[0])),
-        _cosine(logits[0], logits[1]),
-        float(np.abs(logits[0] - logits[1]).max()),
-    )
+    return logits[0], logits[1], boxes[0]
 
 
 def _lowest_iou(one: UInt8, other: UInt8, num_classes: int) -> float:

@@ -39,6 +39,8 @@ class ModelSpec:
         std: Channel deviations in RGB, 0..1; divided by inside the network.
         colours: Channel order of the network's input.
         precision: Type of the weights in the file.
+        outputs: `logits` of float32 pictures; or `mask`, labels of raw frames, for other programs.
+        batch: Number of pictures that a static graph takes at once; None where any number runs.
         source_sha256: Hash of the checkpoint that an exported file was made from.
         made_with: Product and library versions.
     """
@@ -56,6 +58,8 @@ class ModelSpec:
     std: tuple[float, float, float] = IMAGENET_STD
     colours: str = "RGB"
     precision: str = "float32"
+    outputs: str = "logits"
+    batch: int | None = None
     source_sha256: str = ""
     made_with: str = ""
 

@@ -44,6 +44,45 @@ def resize_positions(positions: Tensor, grid_hw: Size, antialias: bool) -> Tenso
     return torch.cat((of_class, rows), dim=1).to(positions.dtype)
 
 
+def resize_in_graph(positions: Tensor, grid_hw: Size) -> Tensor:
+    """As `resize_positions` of a plain model, in operators that a graph of any size holds.
+
+    ONNX's Resize samples by the ratio of the sizes, not by the recipe's factor, so the weights of
+    the bicubic kernel are formed here, and interpolation is a matrix product on either side.
+    """
+    side = math.isqrt(positions.shape[1] - 1)
+    of_class, of_patches = positions[:, :1].float(), positions[:, 1:].float()
+    square = of_patches.reshape(1, side, side, -1).permute(0, 3, 1, 2)  # (1, D, side, side)
+    # Tensors, for Python's arithmetic would fix the sizes in the graph.
+    places = [torch.arange(length, dtype=torch.float32) for length in grid_hw]
+    is_trained = (places[0][-1] == side - 1) & (places[1][-1] == side - 1)
+    down, across = (_bicubic(along, side, is_trained) for along in places)
+    resized = down @ square @ across.T
+    rows = resized.flatten(2).transpose(1, 2)  # (1, D, h, w) -> (1, h * w, D)
+    return torch.cat((of_class, rows), dim=1).to(positions.dtype)
+
+
+def _bicubic(places: Tensor, side: int, is_trained: Tensor) -> Tensor:
+    """Returns what each of `(n,)` places takes from each of `side`, `(n, side)`."""
+    # The trained grid is returned untouched by the original: factor 1 is the identity.
+    factor = torch.where(is_trained, 1.0, (places[-1] + 1.1) / side)
+    centres = (places + 0.5) / factor - 0.5
+    left = centres.floor()
+    weights = torch.zeros_like(centres)[:, None]
+    for tap in (-1, 0, 1, 2):
+        source = (left + tap).clamp(0, side - 1)[:, None]
+        share = _kernel((centres - left - tap).abs())[:, None]
+        weights = weights + share * (source == torch.arange(side, dtype=torch.float32))
+    return weights
+
+
+def _kernel(distance: Tensor, a: float = -0.75) -> Tensor:
+    """The cubic of Keys (1981), with torch's `a`; for distances up to 2."""
+    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
+    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    return torch.where(distance <= 1, near, far)
+
+
 class PositionCache:
     """The last few resized embeddings of one frozen parameter.
 
@@ -70,9 +109,13 @@ class PositionCache:
     def resized(self, positions: nn.Parameter, grid_hw: Size, antialias: bool) -> Tensor:
         """Returns what `resize_positions` does, from the cache where that is safe."""
         if torch.compiler.is_exporting():
-            entry = self._entries.get(grid_hw)
+            # A free size has no embedding to take; its symbols cannot be looked up either.
+            is_fixed = all(isinstance(side, int) for side in grid_hw)
+            entry = self._entries.get(grid_hw) if is_fixed else None
             if entry is not None and entry.is_fresh():
                 return entry.value
+            if not is_fixed and not antialias:
+                return resize_in_graph(positions, grid_hw)
             return resize_positions(positions, grid_hw, antialias)
         # An inference tensor has no version to compare.
         if torch.compiler.is_compiling() or positions.requires_grad or positions.is_inference():

@@ -181,7 +181,7 @@ class DinoVisionTransformer(nn.Module):
         patches = self.patch_embed(images)
         if masks is not None:
             patches = torch.where(masks[..., None], self.mask_token.to(patches.dtype), patches)
-        batch, grid_hw = len(images), (images.shape[2] // PATCH, images.shape[3] // PATCH)
+        batch, grid_hw = images.shape[0], (images.shape[2] // PATCH, images.shape[3] // PATCH)
         positions = self._positions.resized(self.pos_embed, grid_hw, self.config.antialias)
         tokens = torch.cat((self.cls_token.expand(batch, -1, -1), patches), dim=1) + positions
         if not self.config.registers:

@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from seg.errors import ArtefactError, EngineMissing
+from seg.errors import ArtefactError, EngineMissing, SpecMismatch
 from seg.runtimes.base import Runtime
 
 # name, which is the package -> module with `open_file(path, device) -> Runtime`, and what it reads.
@@ -40,6 +40,7 @@ def open_runtime(
     Raises:
         ArtefactError: The file is missing, foreign or damaged.
         EngineMissing: The engine's package, the device or the precision is not available.
+        SpecMismatch: The file is for other programs.
     """
     path = Path(path)
     readers = [name for name, (_, suffixes) in ENGINES.items() if path.suffix in suffixes]
@@ -62,6 +63,12 @@ def open_runtime(
     engine = _import(path, name)
     chosen = {"precision": precision} if precision else {}
     opened: Runtime = engine.open_file(path, device, **chosen)
+    if opened.spec.outputs != "logits":
+        opened.close()
+        raise SpecMismatch(
+            f"'{path.name}' turns raw frames into masks, for other programs; "
+            "here, take one exported with --output-kind logits."
+        )
     return opened
 
 

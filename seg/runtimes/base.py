@@ -30,9 +30,11 @@ class Runtime(Closing, ABC):
     def run(self, images: Float32) -> Mapping[str, Float32]:
         """Runs the network once.
 
+        A graph for a fixed number of pictures runs as often as it takes, the last time filled up.
+
         Args:
-            images: float32 `(B, 3, H, W)` RGB, 0..1. `H` and `W` are the spec's canvas, or any
-                multiples of its stride where it has none.
+            images: float32 `(B, 3, H, W)` RGB, 0..1, B at least 1. `H` and `W` are the spec's
+                canvas, or any multiples of its stride where it has none.
 
         Returns:
             `{"logits": float32 (B, C, h, w)}`; the arrays belong to the caller.
@@ -42,14 +44,21 @@ class Runtime(Closing, ABC):
             EngineFailure: The engine failed.
         """
         self._check(images)
-        return self._run(np.ascontiguousarray(images))
+        count = self.spec.batch or len(images)
+        if count == len(images):
+            return self._run(np.ascontiguousarray(images))
+        filling = np.zeros((-len(images) % count, *images.shape[1:]), np.float32)
+        filled = np.concatenate([images, filling])
+        parts = [self._run(filled[i : i + count]) for i in range(0, len(filled), count)]
+        return {k: np.concatenate([p[k] for p in parts])[: len(images)] for k in parts[0]}
 
     @abstractmethod
     def _run(self, images: Float32) -> Mapping[str, Float32]:
         """Runs the network on checked, contiguous input."""
 
     def _check(self, images: Float32) -> None:
-        if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] != 3:
+        has_layout = images.ndim == 4 and images.shape[1] == 3 and len(images) > 0
+        if images.dtype != np.float32 or not has_layout:
             raise ShapeError(
                 f"Images are float32 (B, 3, H, W) RGB; got {images.dtype} {images.shape}."
             )

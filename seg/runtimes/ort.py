@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 
 from seg.errors import ArtefactError, EngineFailure, EngineMissing
-from seg.results import Float32
+from seg.results import Float32, UInt8
 from seg.runtimes.base import Runtime
 from seg.spec import METADATA_KEY, ModelSpec
 
@@ -49,6 +50,16 @@ def open_file(path: Path, device: str) -> OnnxRuntime:
             f"{path.name} carries no dinoseg spec; export it with export/to_onnx.py."
         )
     return OnnxRuntime(session, metadata)
+
+
+def run_graph(path: Path, array: UInt8) -> UInt8:
+    """Runs a file that is no Runtime, raw frames to masks, on the CPU; raises as `run` does."""
+    session = _session(path, [CPU])
+    try:
+        outputs = session.run(None, {session.get_inputs()[0].name: array})
+    except Exception as error:
+        raise EngineFailure(f"ONNX Runtime failed: {error}") from error
+    return np.asarray(outputs[0], np.uint8)
 
 
 def _providers(device: str) -> list[str]:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from seg.models import positions
-from seg.models.positions import PositionCache, resize_positions
+from seg.models.positions import PositionCache, resize_in_graph, resize_positions
 from seg.models.vit import DinoVisionTransformer
 
 GRIDS = ["5x5", "4x7", "7x4", "7x7", "16x16", "23x23", "26x46", "37x37", "46x46"]
@@ -25,6 +25,14 @@ def test_positions_are_those_of_the_original(arrays, recipe, grid):
     source = arrays("vit_tiny14_state")["pos_embed"]
     resized = resize_positions(source, (h, w), antialias=recipe == "antialias")
     assert resized.shape == (1, 1 + h * w, 48)
+    assert_close(resized[..., : expected.shape[2]], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_positions_in_a_graph_of_any_size_are_those_of_the_original(arrays, grid):
+    expected = arrays("pos_embed_interp")[f"offset0.1.{grid}"]
+    source = arrays("vit_tiny14_state")["pos_embed"]
+    resized = resize_in_graph(source, tuple(int(side) for side in grid.split("x")))
     assert_close(resized[..., : expected.shape[2]], expected, atol=1e-5, rtol=0)
 
 
