@@ -31,7 +31,8 @@ def rewrite(model: ModelProto, rung: str) -> ModelProto:
 
     Inputs and outputs stay float32, with a Cast behind and before; weights become narrow in the
     file. `float16-islands` computes LayerNormalization and Softmax in float32. TensorRT reads
-    bfloat16 convolutions in every opset; the ONNX standard has them from 22 on.
+    bfloat16 convolutions in every opset, as far as its documents say and untried by us; the ONNX
+    standard has them from 22 on.
 
     Args:
         model: float32, without subgraphs, every value's type known.
