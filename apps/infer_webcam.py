@@ -19,7 +19,7 @@ from seg import cli
 from seg.errors import SourceError
 from seg.video import loop
 from seg.video.base import Sink
-from seg.video.flags import add_drawing_flags, overlay_of
+from seg.video.flags import add_drawing_flags, overlay_of, refuse_same
 from seg.video.meter import Meter
 from seg.video.recorder import Mp4Writer
 from seg.video.sinks import MaskFolder, Window
@@ -41,6 +41,8 @@ def flags() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = flags().parse_args(argv)
+    if args.output:
+        refuse_same([Path(args.input)], [args.output])
     meter = Meter()
     with ExitStack() as stack:
         sinks: list[Sink] = [stack.enter_context(window) for window in _windows(args)]

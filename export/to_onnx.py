@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seg import cli, machine
+from seg.errors import ArtefactError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -205,6 +206,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.models.checkpoint import load_net
     from seg.parity import frames_of
 
+    if args.output.suffix != ".onnx":
+        raise ArtefactError(f"--output {args.output}: expected a name that ends in .onnx.")
     refuse_overwrite(args.output, args.overwrite)
     net, spec = load_net(args.model)
     imgsz_hw = cli.hw(args.imgsz)

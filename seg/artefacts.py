@@ -20,7 +20,9 @@ def sha256_of(path: Path) -> str:
 
 
 def refuse_overwrite(path: Path, overwrite: bool) -> None:
-    """Raises ArtefactError where `path` exists and `overwrite` was not asked for."""
+    """Raises ArtefactError where `path` is no file, or exists and `overwrite` is off."""
+    if path.exists() and not path.is_file():
+        raise ArtefactError(f"{path} is no file and cannot be replaced; name another.")
     if path.exists() and not overwrite:
         raise ArtefactError(f"{path} exists already; take another --output, or add --overwrite.")
 
@@ -49,5 +51,7 @@ def atomic(path: Path) -> Iterator[Path]:
         os.umask(mask)
         part.chmod(0o666 & ~mask)
         part.replace(path)
+    except OSError as error:  # a full disk, above all
+        raise ArtefactError(f"Cannot write {path}: {error.strerror or error}.") from error
     finally:
         part.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Files are whole or absent; specs and results are checked; the public names are these."""
 
 import dataclasses
+import errno
 import json
 
 import numpy as np
@@ -40,9 +41,23 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
 
 def test_overwriting_must_be_asked_for(tmp_path):
     refuse_overwrite(tmp_path / "none", overwrite=False)
-    refuse_overwrite(tmp_path, overwrite=True)
+    (tmp_path / "file").write_text("")
+    refuse_overwrite(tmp_path / "file", overwrite=True)
     with pytest.raises(ArtefactError, match="--overwrite"):
-        refuse_overwrite(tmp_path, overwrite=False)
+        refuse_overwrite(tmp_path / "file", overwrite=False)
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ArtefactError, match="No space left"), atomic(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_is_never_overwritten(tmp_path):
+    with pytest.raises(ArtefactError, match="no file"):
+        refuse_overwrite(tmp_path, overwrite=True)
 
 
 def test_sha256_of_abc(tmp_path):

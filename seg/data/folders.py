@@ -144,18 +144,29 @@ def mask_table(samples: Sequence[Sample], classes: Sequence[str]) -> tuple[bytes
 
 
 def _hold_0_and_255(samples: Sequence[Sample]) -> bool:
-    """Says whether 255 occurs and nothing else than 0 and 255 does; skips damaged masks."""
-    has_255 = False
-    for sample in samples:
+    """Says whether 255 occurs and nothing else than 0 and 255 does; skips damaged masks.
+
+    Raises:
+        DataError: Most masks are of 0 and 255, and others hold labels: 255 would mean two things.
+    """
+    binary: list[Path] = []
+    labelled: list[Path] = []
+    for mask in (sample.mask for sample in samples if sample.mask):
         try:
-            values = read_mask(sample.mask) if sample.mask else np.zeros((1, 1), np.uint8)
+            counts = np.bincount(read_mask(mask).ravel(), minlength=256)
         except DataError:
             continue
-        is_set = values == 255
-        if (values[~is_set] != 0).any():
-            return False
-        has_255 = has_255 or bool(is_set.any())
-    return has_255
+        if counts[1:255].any():
+            labelled.append(mask)
+        elif counts[255]:
+            binary.append(mask)
+    if labelled and len(binary) > len(labelled):
+        raise DataError(
+            f"{len(binary)} masks, such as {binary[0].name}, hold only 0 and 255, and "
+            f"{len(labelled)}, such as {labelled[0].name}, hold labels, where 255 is ignored. "
+            "Write all masks in one way."
+        )
+    return bool(binary) and not labelled
 
 
 def split(samples: Sequence[Sample], options: Options) -> tuple[list[Sample], list[Sample]]:

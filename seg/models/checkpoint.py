@@ -1,5 +1,6 @@
 """Checkpoints: the spec and every weight of a network in one `.pt` that loads anywhere."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ def save_net(path: Path, net: Net, spec: ModelSpec, **extra: Any) -> None:
         extra: Tensors and plain values to keep beside them, such as an optimiser's state.
     """
     state = {name: tensor.detach().cpu() for name, tensor in net.state_dict().items()}
+    # Through memory: torch's own writer turns a full disk into an error that does not say so.
+    content = io.BytesIO()
+    torch.save({"format": FORMAT, "spec": spec.to_dict(), "state": state, **extra}, content)
     with atomic(path) as part:
-        torch.save({"format": FORMAT, "spec": spec.to_dict(), "state": state, **extra}, part)
+        part.write_bytes(content.getbuffer())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

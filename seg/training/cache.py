@@ -144,10 +144,10 @@ class Cache:
             with atomic(path) as part, part.open("wb") as file:
                 for piece in (text, *content):
                     file.write(piece)
-        except OSError as error:
+        except ArtefactError as error:
             raise ArtefactError(
-                f"Cannot write features to {self.folder}: {error.strerror}; what is there is "
-                "whole. Make room and run again, take another --cache-dir, or --no-cache."
+                f"{str(error).rstrip('.')}; what is there is whole. Make room and run again, take "
+                "another --cache-dir, or --no-cache."
             ) from error
 
     def _drop_remains(self) -> None:

@@ -95,6 +95,18 @@ class SegmentationConfig:
     def _rules(self) -> list[tuple[str, str, bool]]:
         (low, high), count = self.scale, len(self.classes)
         return [
+            ("seed", "0 or more", 0 <= self.seed < 2**63),
+            ("imgsz", "at most 16384", max(self.input_hw) <= 16384),
+            (
+                "scale",
+                "views of at least a pixel",
+                round(low * min(self.input_hw)) >= 1 or not 0 < low <= high,
+            ),
+            (
+                "backbone",
+                "none: lite has no backbone",
+                self.arch != "lite" or self.backbone is None,
+            ),
             ("lr", "a positive number", self.lr > 0),
             ("weight_decay", "0 or more", self.weight_decay >= 0),
             ("warmup", "0 or more steps", self.warmup >= 0),

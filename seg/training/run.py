@@ -24,6 +24,7 @@ from seg.spec import ModelSpec
 from seg.training.config import SegmentationConfig
 
 Row = dict[str, float]
+FILES = ("last.pt", "best_iou.pt", "best_loss.pt", "log.csv", "curves.png", "overlays.png")
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,18 +50,23 @@ class Run:
         return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
 
     def start(self, overwrite: bool) -> None:
-        """Makes the folder.
+        """Makes sure that the folder may be written to, and makes it.
+
+        Nothing is deleted: the first epoch replaces what an earlier training left.
 
         Raises:
-            ArtefactError: It holds a training already and `overwrite` is off.
+            ArtefactError: It holds files of a training and `overwrite` is off, or cannot be made.
         """
-        if self.last.exists() and not overwrite:
+        found = [name for name in FILES if (self.folder / name).exists()]
+        if found and not overwrite:
             raise ArtefactError(
-                f"{self.folder} holds a training already; go on with --resume, take another "
-                "--output, or add --overwrite."
+                f"{self.folder} holds a training already ({', '.join(found)}); go on with "
+                "--resume, take another --output, or add --overwrite."
             )
-        for name in ("last.pt", "best_iou.pt", "best_loss.pt", "log.csv"):
-            (self.folder / name).unlink(missing_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArtefactError(f"--output {self.folder}: {error.strerror}.") from error
 
     def resume(self, config: SegmentationConfig) -> dict[str, Any]:
         """Reads the last epoch's checkpoint.

@@ -75,7 +75,7 @@ class Trainer:
 
     Args:
         config: The choices.
-        sets: Data sets; the first one with validation pictures decides which epoch is best.
+        sets: Data sets; the first one with masks to validate on decides which epoch is best.
         run: Where everything is kept.
         device: Where to train.
         cache: Folder of the features where `config.views` asks for a cache; None: the default.
@@ -90,9 +90,13 @@ class Trainer:
         cache: Path | None = None,
     ) -> None:
         self.config, self.device = config, device
-        self.valid = next((data.valid for data in sets if data.valid), ())
-        if not self.valid or not any(data.train for data in sets):
-            raise DataError("Training needs pictures to learn from and pictures to validate on.")
+        # Pictures of the background alone have no IoU that could say which epoch is best.
+        judges = [data.valid for data in sets if any(sample.mask for sample in data.valid)]
+        if not judges or not any(data.train for data in sets):
+            raise DataError(
+                "Training needs pictures to learn from, and pictures with masks to validate on."
+            )
+        self.valid = judges[0]
         self.net, self.spec = make_net(config)
         self.net = self.net.to(device)
         self.batches = Batches(sets, self.spec, config)

@@ -253,3 +253,11 @@ def test_a_pattern_leaves_pictures_out(write: Write, tmp_path: Path) -> None:
     assert names == ["b_1", "b_2"]
     with pytest.raises(DataError, match=re.escape("no pictures c_*")):
         open_dataset(f"{tmp_path},negatives,only=c_*")
+
+
+def test_a_folder_of_both_kinds_of_masks_is_refused(write: Write, tmp_path: Path) -> None:
+    for name, value in (("a", 255), ("b", 255), ("c", 1)):
+        write(tmp_path / f"images/{name}.png", np.zeros((4, 4, 3), np.uint8))
+        write(tmp_path / f"masks/{name}.png", np.full((4, 4), value, np.uint8))
+    with pytest.raises(DataError, match=re.escape("2 masks, such as a.png, hold only 0 and 255")):
+        open_dataset(str(tmp_path))

@@ -207,6 +207,9 @@ def fill_elsewhere(discs, folder):
     code = (
         "import sys; from pathlib import Path; from seg.models.vit import CONFIGS, ViTConfig\n"
         "CONFIGS['tiny'] = ViTConfig(embed_dim=48, depth=4, num_heads=3)\n"
+        "import time; from seg.models.backbone import Backbone; forward = Backbone.forward\n"
+        # Slow enough to be stopped in the middle, on any machine.
+        "Backbone.forward = lambda self, x: (time.sleep(0.02), forward(self, x))[1]\n"
         "sys.path.append(sys.argv[1])\n"
         "from test_features import MANY, trainer\n"
         "trainer(sys.argv[2], Path(sys.argv[3]), MANY).features.fill()"

@@ -158,6 +158,22 @@ def test_seed_style_flags_are_understood(discs, tmp_path):
     assert [float(row["lr"]) for row in rows] == pytest.approx([0.01, 0.001, 0.0001])
 
 
+def test_a_start_that_fails_leaves_the_old_training_alone(discs, lite_run, capsys):
+    before = {path.name: path.read_bytes() for path in lite_run.iterdir()}
+    args = ["--data", str(discs), "--output", str(lite_run), "--overwrite"]
+    assert cli.run(main, [*args, "--backbone", "no_such.pth"]) == 1
+    assert {path.name: path.read_bytes() for path in lite_run.iterdir()} == before
+
+
+def test_pictures_without_people_do_not_judge(discs, tmp_path):
+    for index in range(4):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((64, 64, 3), np.uint8))
+    run = tmp_path / "run"
+    data = [f"{tmp_path},negatives,val=1", str(discs)]
+    assert main(["--data", *data, *LITE, "--epochs", "1", "--output", str(run)]) == 0
+    assert 0 <= float(log(run)[0]["iou"]) <= 1
+
+
 def test_every_fault_of_the_data_is_named_before_training(discs, tmp_path, capsys):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
