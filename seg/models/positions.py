@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Size = tuple[int, int]
+from seg.geometry import Size
 
 
 def resize_positions(positions: Tensor, grid_hw: Size, antialias: bool) -> Tensor:

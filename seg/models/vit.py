@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from seg.errors import ShapeError, SpecMismatch
+from seg.geometry import Size
 from seg.models.blocks import PATCH, Block, FeedForward, PatchEmbed
-from seg.models.positions import PositionCache, Size
+from seg.models.positions import PositionCache
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from seg.artefacts import atomic
-from seg.data.samples import Sample
+from seg.data.samples import IGNORE, Sample
 from seg.evaluation import Evaluation, evaluate
 from seg.figures import tile
 from seg.geometry import Letterbox
@@ -66,7 +66,7 @@ def contact_sheet(segmenter: Segmenter, samples: Sequence[Sample]) -> UInt8:
     rows: list[list[UInt8]] = [[], []]
     for sample in samples[:: max(1, len(samples) // TILES)][:TILES]:
         image, labels = sample.load()
-        known = np.where(labels == 255, 0, labels)
+        known = np.where(labels == IGNORE, 0, labels)
         for row, mask in zip(rows, (segmenter(image), Mask(known, segmenter.classes)), strict=True):
             row.append(tile(Overlay().draw(image, mask), TILE))
     return np.vstack([np.hstack(row) for row in rows])
