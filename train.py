@@ -5,14 +5,21 @@
     python train.py --data my_folder --output runs/mine --resume
     python train.py --folds 5 --sweep lr=1e-4,1e-3           a table with intervals, and a picture
     python train.py segment ...                              the same as without the word
+    python train.py distill --teacher big.onnx --student lite --images photos walk.mp4
 
-A data set is FOLDER[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,negatives], where FOLDER is
+A data set is FOLDER[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,doubt=P][,negatives], where
+FOLDER is
 Penn-Fudan as distributed, train_images/ train_masks/ valid_images/ valid_masks/, images/ masks/,
 or, with the word negatives, pictures of the background alone.
 
 DINOv2 is frozen, so it runs once on a few views of each picture, and the head is trained on what
 it said, kept on disk: the default, because it is much faster. apps/benchmark_training.py measures
 how much, and what new views in every epoch, --no-cache, would bring.
+
+distill teaches a student what a trained model sees, on pictures with labels and on those without:
+PATH[,weight=W][,only=PATTERN] of --images is a folder of pictures, or a video, of which the frames
+that differ are taken. In a data set with doubt=P, what is labelled background and the teacher takes
+for something else with at least probability P teaches nothing: people whom nobody labelled.
 """
 
 import argparse
@@ -40,15 +47,19 @@ if TYPE_CHECKING:
 
     from seg.training.trials import Trial
 
-TASKS = ("segment",)
+TASKS = ("segment", "distill")
 
 
-def flags() -> argparse.ArgumentParser:
+def flags(task: str = "segment") -> argparse.ArgumentParser:
     """Returns the parser; a flag that is left out takes what suits the architecture."""
     p = cli.parser(__doc__)
+    p.set_defaults(task=task)
+    if task == "distill":
+        _add_teacher(p)
+    else:
+        p.add_argument("--arch", default="dinov2_vits14", help="an official DINOv2 name, or lite")
     p.add_argument("--data", nargs="+", metavar="FOLDER", help="data sets; default: Penn-Fudan")
     p.add_argument("--classes", nargs="+", metavar="NAME", help="default: background person")
-    p.add_argument("--arch", default="dinov2_vits14", help="an official DINOv2 name, or lite")
     p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
     text = "choices in place of the defaults; flags go before both: dinov2, as its authors trained "
     text += "their ms heads, or seed, the tutorial's"
@@ -69,6 +80,17 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--resume", action="store_true", help="go on with the training in --output")
     p.add_argument("--overwrite", action="store_true", help="replace the training in --output")
     return p
+
+
+def _add_teacher(p: argparse.ArgumentParser) -> None:
+    """Adds who teaches whom, on what, and how much it counts."""
+    text = "trained models of the same classes, in any form; several are averaged"
+    p.add_argument("--teacher", nargs="+", required=True, metavar="FILE", help=text)
+    p.add_argument("--student", dest="arch", default="lite", help="as --arch: what is trained")
+    text = "pictures without labels: folders, and videos"
+    p.add_argument("--images", nargs="+", metavar="PATH", help=text)
+    _choice(p, "soft", "weight of what the teacher says, beside that of the labels", float)
+    _choice(p, "temperature", "of the comparison with the teacher", float)
 
 
 def _add_views(p: argparse.ArgumentParser) -> None:
@@ -133,16 +155,21 @@ def config_of(args: argparse.Namespace) -> SegmentationConfig:
     sizes = {"input_hw": cli.hw(args.imgsz), "crop_hw": cli.hw(args.crop)}
     given |= {k: v for k, v in sizes.items() if v}
     base = recipe(args.recipe, args.arch) if args.recipe else defaults(args.arch)
+    if args.task == "distill":  # its views are new in each epoch, whoever learns
+        base = dataclasses.replace(base, views=0)
     return dataclasses.replace(base, **tuples(given))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    args = flags().parse_args(argv[1:] if argv[:1] and argv[0] in TASKS else argv)
+    task = argv.pop(0) if argv[:1] and argv[0] in TASKS else "segment"
+    args = flags(task).parse_args(argv)
     from seg.data import open_dataset, penn_fudan
     from seg.data.check import check
+    from seg.data.unlabelled import open_unlabelled
     from seg.runtimes.pytorch import pick_device
+    from seg.training.cache import default_folder
     from seg.training.comparison import write
     from seg.training.run import Run
     from seg.training.trials import plan
@@ -153,6 +180,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     texts = config.data or (str(penn_fudan.download()),)
     config = dataclasses.replace(config, data=texts)
     sets = [open_dataset(text, config.classes) for text in texts]
+    frames = (args.cache_dir or default_folder()) / "frames"
+    sets += open_unlabelled(config.images, config.classes, frames)
     for data in sets:
         parts = f"{len(data.train)} train, {len(data.valid)} valid"
         cli.note(f"{data.name}: {data.description}; {parts}")

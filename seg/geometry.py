@@ -141,12 +141,12 @@ class Letterbox:
         """Puts a label map onto the canvas, nearest pixel, 255 (ignore) on the padding.
 
         Args:
-            labels: uint8 `(H, W)` of size `frame_hw`.
+            labels: uint8 `(H, W)` of size `frame_hw`, or planes `(H, W, N)`.
 
         Returns:
-            uint8 `(*canvas_hw)`, a new array.
+            uint8 of size `canvas_hw`, a new array.
         """
-        canvas = np.full(self.canvas_hw, 255, np.uint8)
+        canvas = np.full((*self.canvas_hw, *labels.shape[2:]), 255, np.uint8)
         fitted = resize_labels(labels, self.image_hw)
         canvas[: self.image_hw[0], : self.image_hw[1]] = fitted
         return canvas
@@ -178,8 +178,8 @@ class Letterbox:
 
 
 def resize_labels(labels: UInt8, hw: Size) -> UInt8:
-    """Resizes a label map `(H, W)` to `hw` by the nearest pixel, half-pixel centres kept."""
-    if labels.shape == hw:
+    """Resizes labels `(H, W)`, or planes, to `hw` by the nearest pixel, half-pixel centres kept."""
+    if labels.shape[:2] == hw:
         return labels
     nearest = cv2.resize(labels, (hw[1], hw[0]), interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(nearest, np.uint8)

@@ -17,6 +17,8 @@ from seg.data.samples import IGNORE
 from seg.geometry import Size
 from seg.results import UInt8
 
+# A picture `(H, W, 3)` and what is known of its pixels: labels `(H, W)`, or planes `(H, W, 1 + C)`
+# with the labels first and a teacher's scores of C classes behind, 255 where there are none.
 View = tuple[UInt8, UInt8]
 
 
@@ -63,7 +65,7 @@ class Augment:
 
         Args:
             image: uint8 `(H, W, 3)` BGR.
-            labels: uint8 `(H, W)`.
+            labels: uint8 `(H, W)`, or planes `(H, W, 1 + C)`.
 
         Returns:
             Image and labels of size `crop_hw`.
@@ -103,7 +105,14 @@ def paste(view: View, donor: View) -> View:
     """
     image, labels = view
     extra, extra_labels = donor
-    wanted = ((extra_labels > 0) & (extra_labels != IGNORE)).astype(np.uint8)
+    classes = labels_of(extra_labels)
+    wanted = ((classes > 0) & (classes != IGNORE)).astype(np.uint8)
     alpha = cv2.GaussianBlur(wanted * np.float32(1), (3, 3), 0)[..., None]
     blended = image + (extra.astype(np.float32) - image) * alpha
-    return blended.round().astype(np.uint8), np.where(wanted > 0, extra_labels, labels)
+    is_wanted = wanted.reshape(*wanted.shape, *[1] * (labels.ndim - 2)) > 0
+    return blended.round().astype(np.uint8), np.where(is_wanted, extra_labels, labels)
+
+
+def labels_of(planes: UInt8) -> UInt8:
+    """Returns the labels `(H, W)` of a view's second part."""
+    return planes if planes.ndim == 2 else planes[..., 0]

@@ -35,7 +35,7 @@ def open_dataset(text: str, classes: Sequence[str] = ("background", "person")) -
     `numpy.random.default_rng(seed).permutation(n)[:val]` of the sorted names validate.
 
     Args:
-        text: `PATH[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,negatives]`.
+        text: `PATH[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,doubt=P][,negatives]`.
         classes: Class names; the index is the label, index 0 is the background.
 
     Raises:
@@ -49,7 +49,15 @@ def open_dataset(text: str, classes: Sequence[str] = ("background", "person")) -
         raise DataError(f"{folder} {problem}; --data takes a folder.")
     train, valid, layout = _open(folder, options, tuple(classes))
     name = folder.resolve().name
-    return DataSet(name, tuple(classes), tuple(train), tuple(valid), options.weight, layout)
+    return DataSet(
+        name,
+        tuple(classes),
+        tuple(train),
+        tuple(valid),
+        weight=options.weight,
+        doubt=options.doubt,
+        description=layout,
+    )
 
 
 Opened = tuple[Sequence[Sample], Sequence[Sample], str]

@@ -8,6 +8,7 @@ distortion: the configuration in https://github.com/facebookresearch/dinov2/issu
 import cv2
 import numpy as np
 
+from seg.data.augment import labels_of
 from seg.data.samples import IGNORE
 from seg.geometry import Size, resize, resize_labels
 from seg.results import UInt8
@@ -41,17 +42,17 @@ class OfficialAugment:
 
         Args:
             image: uint8 `(H, W, 3)` BGR.
-            labels: uint8 `(H, W)`.
+            labels: uint8 `(H, W)`, or planes `(H, W, 1 + C)`.
 
         Returns:
             Image and labels of size `crop_hw`.
         """
-        factor = self._rng.uniform(*self.scale) * min(self.crop_hw) / min(labels.shape)
+        factor = self._rng.uniform(*self.scale) * min(self.crop_hw) / min(labels.shape[:2])
         hw = round(labels.shape[0] * factor), round(labels.shape[1] * factor)
         image, labels = self._padded(resize(image, hw), resize_labels(labels, hw))
         for _ in range(TRIES):
             window = self._window((labels.shape[0], labels.shape[1]))
-            if not _is_filled(labels[window]):
+            if not _is_filled(labels_of(labels)[window]):
                 break
         flip = slice(None, None, -1 if self._rng.random() < 0.5 else 1)
         cropped = image[window][:, flip], labels[window][:, flip]
@@ -74,14 +75,14 @@ class OfficialAugment:
         return image
 
     def _padded(self, image: UInt8, labels: UInt8) -> tuple[UInt8, UInt8]:
-        below, right = (max(0, c - s) for c, s in zip(self.crop_hw, labels.shape, strict=True))
+        below, right = (max(0, c - s) for c, s in zip(self.crop_hw, labels.shape[:2], strict=True))
         if not below and not right:
             return image, labels
         edge = 0, below, 0, right, cv2.BORDER_CONSTANT
         padded = cv2.copyMakeBorder(image, *edge, value=self._fill)
         return (
             np.asarray(padded, np.uint8),
-            np.asarray(cv2.copyMakeBorder(labels, *edge, value=IGNORE), np.uint8),
+            np.pad(labels, [(0, below), (0, right), (0, 0)][: labels.ndim], constant_values=IGNORE),
         )
 
     def _window(self, hw: Size) -> tuple[slice, slice]:

@@ -7,7 +7,7 @@ from typing import Self
 
 from seg.errors import DataError
 
-SYNTAX = "PATH[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,negatives]"
+SYNTAX = "PATH[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,doubt=P][,negatives]"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Options:
         seed: Seed of the split; None is 0.
         weight: See `DataSet.weight`.
         only: Pattern of the file names to use, such as `ikea_*`, or `[!i]*` for all others.
+        doubt: See `DataSet.doubt`.
         negatives: The pictures show the background class only.
     """
 
@@ -28,11 +29,12 @@ class Options:
     seed: int | None = None
     weight: float = 1.0
     only: str = "*"
+    doubt: float = 0.0
     negatives: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads `PATH[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,negatives]`.
+        """Reads `PATH[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,doubt=P][,negatives]`.
 
         The path is the longest beginning that exists, so it may have commas.
 
@@ -62,10 +64,10 @@ def _value(word: str) -> int | float | str | None:
         return int(value)
     if name == "only":
         return value or None
-    if name == "weight":
+    if name in ("weight", "doubt"):
         try:
-            weight = float(value)
+            number = float(value)
         except ValueError:
             return None
-        return weight if math.isfinite(weight) and weight > 0 else None
+        return number if 0 < number < (1 if name == "doubt" else math.inf) else None
     return None

@@ -26,6 +26,11 @@ def binary() -> bytes:
     return bytes({0: 0, 255: 1}.get(v, UNKNOWN) for v in range(256))
 
 
+def nothing() -> bytes:
+    """Returns the table of pictures without labels: every pixel is ignored."""
+    return bytes([IGNORE] * 256)
+
+
 def instance_ids(label: int) -> bytes:
     """Returns the table of masks that number the objects of one class from 1."""
     return bytes([0, *[label] * 255])
@@ -37,9 +42,10 @@ class Sample:
 
     Attributes:
         image: The picture.
-        mask: Its labels; None is a picture of the background class only.
-        table: 256 bytes, the label that each value of the mask stands for: `class_ids`, `binary`
-            or `instance_ids`.
+        mask: Its labels; None is a picture of one label, the table's first: the background, or
+            `IGNORE` where nobody labelled it.
+        table: 256 bytes, the label that each value of the mask stands for: `class_ids`, `binary`,
+            `instance_ids` or `nothing`.
     """
 
     image: Path
@@ -66,7 +72,7 @@ class Sample:
         image = read_image(self.image)
         hw = hw_of(image)
         if self.mask is None:
-            return image, np.zeros(hw, np.uint8)
+            return image, np.full(hw, self.table[0], np.uint8)
         values = read_mask(self.mask)
         mask_hw = hw_of(values)
         fault = size_fault(self.mask, mask_hw, hw) or self.label_fault(values)
@@ -118,6 +124,8 @@ class DataSet:
         valid: Samples to measure on, sorted by file name; may be empty.
         weight: Share of the training crops, relative to the other data sets of a run: two sets
             with weights 3 and 1 give three quarters and a quarter, whatever their sizes.
+        doubt: Probability from which a teacher's class on what is labelled background makes that
+            place teach nothing; 0 where every object is labelled.
         description: What was recognised in the folder, for people.
     """
 
@@ -126,6 +134,7 @@ class DataSet:
     train: tuple[Sample, ...]
     valid: tuple[Sample, ...]
     weight: float = 1.0
+    doubt: float = 0.0
     description: str = ""
 
     def split(self, name: str) -> tuple[Sample, ...]:

@@ -3,23 +3,33 @@
 import functools
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seg.artefacts import sha256_of
-from seg.data.augment import Augment, View, paste
+from seg.data.augment import Augment, View, labels_of, paste
 from seg.data.official import OfficialAugment
-from seg.data.samples import DataSet, Sample
+from seg.data.reading import hw_of
+from seg.data.samples import IGNORE, DataSet, Sample
 from seg.geometry import Letterbox, Size, resize, resize_labels, round_up
 from seg.results import UInt8
 from seg.spec import ModelSpec
 from seg.training.config import SegmentationConfig
+from seg.training.teacher import Teacher, doubts, onto
 
 CACHE_BYTES = 4 * 2**30
 VIEW_CHOICES = ("seed", "augment", "input_hw", "crop_hw", "scale", "colour", "paste")
+
+
+class Batch(NamedTuple):
+    """What a step learns from; see `Batches.epoch`."""
+
+    inputs: Tensor
+    labels: Tensor
+    soft: Tensor | None = None
 
 
 class Batches:
@@ -32,11 +42,18 @@ class Batches:
         sets: Data sets with training samples; their weights decide how often each is drawn.
         spec: Stride and padding colour of the network.
         config: Sizes, strengths, batch and seed.
+        teacher: Says what it sees in each picture; its scores come along with the labels.
     """
 
     def __init__(
-        self, sets: Sequence[DataSet], spec: ModelSpec, config: SegmentationConfig
+        self,
+        sets: Sequence[DataSet],
+        spec: ModelSpec,
+        config: SegmentationConfig,
+        teacher: Teacher | None = None,
     ) -> None:
+        self.teacher = teacher
+        self.doubt = [data.doubt for data in sets for _ in data.train]
         self.samples = [sample for data in sets for sample in data.train]
         shares = np.concatenate(
             [np.full(len(data.train), data.weight / max(1, len(data.train))) for data in sets]
@@ -60,11 +77,12 @@ class Batches:
         """Returns the number of steps in an epoch."""
         return -(-(self.config.samples or len(self.samples)) // self.config.batch)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, number: int) -> Iterator[Batch]:
         """Yields an epoch's batches; they depend on the seed and on `number` alone.
 
         Yields:
-            float32 `(B, 3, H, W)` RGB 0..1, and int64 `(B, H, W)` with `IGNORE` outside.
+            float32 `(B, 3, H, W)` RGB 0..1, int64 `(B, H, W)` with `IGNORE` outside, and with a
+            teacher uint8 `(B, C, H, W)`, its log-probabilities in steps of -0.05 and 255 outside.
         """
         rng = np.random.default_rng([self.config.seed, number])
         self.augment.seed(int(rng.integers(2**31)))
@@ -80,12 +98,8 @@ class Batches:
             return [int(i) for i in rng.choice(len(self.samples), count, p=self.shares)]
         return [int(i) for i in rng.permutation(count)]
 
-    def numbered(self, index: int, number: int) -> tuple[Tensor, Tensor]:
-        """Draws a view that is the same for the same seed, picture, labels and `number`.
-
-        Returns:
-            float32 `(1, 3, H, W)` and int64 `(1, H, W)`, as `epoch` does.
-        """
+    def numbered(self, index: int, number: int) -> Batch:
+        """Draws a batch of one view, the same for the same seed, picture, labels and `number`."""
         drawn = int(self.digests[index][:16], 16)
         rng = np.random.default_rng([self.config.seed, number, drawn])
         self.augment.seed(int(rng.integers(2**31)))
@@ -120,7 +134,7 @@ class Batches:
     def _fitted(self, index: int) -> View:
         if index in self._cache:
             return self._cache[index]
-        image, labels = self.samples[index].load()
+        image, labels = self._taught(index)
         # The official views are enlarged up to three times, so they start from the picture itself.
         if self.config.augment == "house":
             image, labels = _fitted(image, labels, self.config.input_hw)
@@ -129,17 +143,39 @@ class Batches:
             self._cached_bytes += image.nbytes + labels.nbytes
         return image, labels
 
-    def _stack(self, views: list[View]) -> tuple[Tensor, Tensor]:
+    def _taught(self, index: int) -> View:
+        """Loads a picture and its labels, and with a teacher its scores as further planes."""
+        sample = self.samples[index]
+        image, labels = sample.load()
+        if self.teacher is None:
+            return image, labels
+        scores = onto(self.teacher.scores(image, self.digests[index]), hw_of(image))
+        planes = np.dstack([labels, scores])
+        if self.doubt[index]:
+            planes[doubts(labels, scores, self.doubt[index])] = IGNORE
+        return image, planes
+
+    def doubted(self) -> dict[str, float]:
+        """Returns the share of each picture that the teacher puts in doubt, where there is one."""
+        shares = {}
+        for index, sample in enumerate(self.samples):
+            if self.doubt[index]:
+                before = sample.load()[1] == IGNORE
+                now = labels_of(self._taught(index)[1]) == IGNORE
+                shares[sample.image.name] = float((now & ~before).mean())
+        return {name: share for name, share in shares.items() if share}
+
+    def _stack(self, views: list[View]) -> Batch:
         pixels = [self.letterbox.pack(image, self.pad_rgb) for image, _ in views]
-        labels = [self.letterbox.pack_labels(label) for _, label in views]
-        return (
-            torch.from_numpy(np.concatenate(pixels)),
-            torch.from_numpy(np.stack(labels)).long(),
-        )
+        planes = [torch.from_numpy(self.letterbox.pack_labels(part)) for _, part in views]
+        known = torch.stack(planes)
+        labels = known if known.ndim == 3 else known[..., 0]
+        soft = None if known.ndim == 3 else known[..., 1:].permute(0, 3, 1, 2)
+        return Batch(torch.from_numpy(np.concatenate(pixels)), labels.long(), soft)
 
 
 def _fitted(image: UInt8, labels: UInt8, input_hw: Size) -> View:
-    box = Letterbox.fit((image.shape[0], image.shape[1]), input_hw, 1)
+    box = Letterbox.fit(hw_of(image), input_hw, 1)
     return resize(image, box.image_hw), resize_labels(labels, box.image_hw)
 
 

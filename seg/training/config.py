@@ -49,6 +49,10 @@ class SegmentationConfig:
         class_weights: Weight of each class in cross-entropy; empty: all the same.
         ema: Decay of the averaged weights that are evaluated and kept; 0 keeps the plain ones.
         clip: Largest norm of the gradient.
+        teacher: Models whose mean probabilities a student learns beside the labels; empty: none.
+        images: Pictures and videos without labels, as `seg.data.unlabelled` reads them.
+        soft: Weight of what the teacher says.
+        temperature: At which teacher and student are compared; above 1 unlikely classes count more.
         precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the device has it in
             hardware.
         seed: Seed of weights, views and order.
@@ -80,6 +84,10 @@ class SegmentationConfig:
     class_weights: tuple[float, ...] = ()
     ema: float = 0.0
     clip: float = 5.0
+    teacher: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    soft: float = 1.0
+    temperature: float = 2.0
     precision: str = "auto"
     seed: int = 0
 
@@ -116,11 +124,14 @@ class SegmentationConfig:
             (
                 "ce",
                 "some weight of --ce, --dice or --lovasz",
-                self.ce + self.dice + self.lovasz > 0,
+                self.ce + self.dice + self.lovasz + self.soft * bool(self.teacher) > 0,
             ),
             ("class_weights", f"{count} positive numbers, one a class", self._are_weights()),
             ("patience", "0 or more epochs", self.patience >= 0),
             ("clip", "a positive number", self.clip > 0),
+            ("soft", "0 or more", self.soft >= 0),
+            ("temperature", "a positive number", self.temperature > 0),
+            ("views", "0 to learn from a teacher", not self.teacher or not self.views),
             ("colour", "0 or more", self.colour >= 0),
             ("paste", "a share from 0 to 1", 0 <= self.paste <= 1),
             ("ema", "0 or a decay below 1", 0 <= self.ema < 1),

@@ -16,7 +16,7 @@ from seg.models.nets import SegmentationNet
 from seg.results import Float32, UInt8
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec
-from seg.training.batches import Batches
+from seg.training.batches import Batch, Batches
 from seg.training.cache import Cache, Float16, Key, entry_bytes, gigabytes
 from seg.training.precision import autocast
 
@@ -84,7 +84,7 @@ class Features:
         for index, number in tqdm(order, "features", leave=False, disable=None):
             self.view(index, number)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, number: int) -> Iterator[Batch]:
         """Yields an epoch's batches; they depend on the seed and on `number` alone.
 
         Yields:
@@ -99,14 +99,14 @@ class Features:
             entries = [self.view(*view) for view in drawn[start : start + config.batch]]
             features = torch.from_numpy(np.stack([maps for maps, _ in entries]))
             labels = torch.from_numpy(np.stack([labels for _, labels in entries]))
-            yield features.permute(0, 3, 1, 2), labels.long()  # (B, h, w, C) -> (B, C, h, w)
+            yield Batch(features.permute(0, 3, 1, 2), labels.long())  # (B, h, w, C) -> (B, C, h, w)
 
     def view(self, index: int, number: int) -> tuple[Float16, UInt8]:
         """Returns features `(h, w, C)` and labels `(H, W)` of one of a picture's views."""
 
         def make() -> tuple[Float16, UInt8]:
-            image, labels = self.batches.numbered(index, number)
-            return self._run(image, self.precision), labels[0].numpy().astype(np.uint8)
+            view = self.batches.numbered(index, number)
+            return self._run(view.inputs, self.precision), view.labels[0].numpy().astype(np.uint8)
 
         return self.cache.get(self._key(index, number), make)
 

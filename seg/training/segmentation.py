@@ -9,27 +9,28 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 import seg
 from seg.data.samples import DataSet
-from seg.errors import DataError, SegError
+from seg.errors import ArtefactError, DataError, SegError
 from seg.models.base import Net, count_parameters
 from seg.models.nets import SegmentationNet, build_net
 from seg.models.official import load_backbone
 from seg.runtimes.pytorch import TorchRuntime
 from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
-from seg.training.batches import Batches
+from seg.training.batches import Batch, Batches
 from seg.training.cache import Cache, default_folder
 from seg.training.config import SegmentationConfig
 from seg.training.features import CachedRuntime, Features, backbone_id
-from seg.training.losses import Mix, segmentation_loss
+from seg.training.losses import Mix, distillation, segmentation_loss
 from seg.training.precision import autocast, resolve
-from seg.training.run import Row, Run
+from seg.training.run import Row, Run, write_csv
 from seg.training.schedule import learning_rate
+from seg.training.teacher import Teacher
 from seg.training.validation import draw, validate
 
 
@@ -90,16 +91,20 @@ class Trainer:
         cache: Path | None = None,
     ) -> None:
         self.config, self.device = config, device
+        cache = cache or default_folder()
         # Pictures of the background alone have no IoU that could say which epoch is best.
         judges = [data.valid for data in sets if any(sample.mask for sample in data.valid)]
         if not judges or not any(data.train for data in sets):
             raise DataError(
                 "Training needs pictures to learn from, and pictures with masks to validate on."
             )
+        if any(data.doubt for data in sets) and not config.teacher:
+            raise DataError("doubt= needs a teacher to doubt with; it belongs to train.py distill.")
         self.valid = judges[0]
         self.net, self.spec = make_net(config)
         self.net = self.net.to(device)
-        self.batches = Batches(sets, self.spec, config)
+        self.teacher = self._teacher(cache) if config.teacher else None
+        self.batches = Batches(sets, self.spec, config, self.teacher)
         self.run = run
         self.optimiser = torch.optim.AdamW(
             (p for p in self.net.parameters() if p.requires_grad),
@@ -114,7 +119,7 @@ class Trainer:
             AveragedModel(self.net, multi_avg_fn=average, use_buffers=True) if config.ema else None
         )
         self.precision = resolve(config.precision, device)
-        self.features = self._cached(cache or default_folder()) if config.views else None
+        self.features = self._cached(cache) if config.views else None
 
     @property
     def judged(self) -> Net:
@@ -132,6 +137,8 @@ class Trainer:
         """
         if self.features:
             self.features.fill()
+        if self.teacher:
+            self._ask(self.teacher)
         for epoch in range(len(self.run.history), self.config.epochs):
             if self.run.is_stale(self.config.patience):
                 tqdm.write(f"stopped: no better IoU in {self.config.patience} epochs", sys.stderr)
@@ -164,6 +171,8 @@ class Trainer:
         """Takes up where the run's last epoch ended; the rest is as if there had been no stop."""
         contents = self.run.resume(self.config)
         training = contents["training"]
+        if self.teacher and training["teacher"] != self.teacher.files:
+            raise ArtefactError("--resume needs the same teacher as before; its file has changed.")
         self.judged.load_state_dict(contents["state"])
         self.net.load_state_dict(training["net"], strict=False)
         self.optimiser.load_state_dict(training["optimiser"])
@@ -182,6 +191,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "averaged": int(self.ema.n_averaged) if self.ema else 0,
             "config": json.dumps(self.config.to_dict()),
+            "teacher": self.teacher.files if self.teacher else [],
         }
 
     def _epoch(self, epoch: int) -> tuple[float, float]:
@@ -190,9 +200,9 @@ class Trainer:
         total, rate, steps = 0.0, 0.0, len(self.batches)
         views = (self.features or self.batches).epoch(epoch)
         bar = tqdm(views, f"epoch {epoch + 1}", steps, leave=False, disable=None)
-        for index, (inputs, labels) in enumerate(bar):
+        for index, batch in enumerate(bar):
             rate = self._set_rate(epoch * steps + index, steps)
-            loss = self._step(inputs.to(self.device), labels.to(self.device))
+            loss = self._step(batch)
             if not torch.isfinite(torch.tensor(loss)):
                 raise SegError(
                     f"The loss is {loss} in epoch {epoch + 1}; lower --lr, or train in "
@@ -215,7 +225,8 @@ class Trainer:
             group["lr"] = rate
         return rate
 
-    def _step(self, inputs: Tensor, labels: Tensor) -> float:
+    def _step(self, batch: Batch) -> float:
+        inputs, labels = batch.inputs.to(self.device), batch.labels.to(self.device)
         with autocast(self.device, self.precision):
             if self.features:
                 outputs = [cast(SegmentationNet, self.net).head(inputs.float())]
@@ -223,6 +234,9 @@ class Trainer:
                 images = inputs.to(memory_format=torch.channels_last)
                 outputs = self.net.training_logits(images)
         loss = segmentation_loss(outputs, labels, self.mix)
+        if batch.soft is not None:
+            soft = batch.soft.to(self.device)
+            loss = loss + self.config.soft * distillation(outputs[0], soft, self.config.temperature)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._trainable(), self.config.clip)
@@ -233,6 +247,28 @@ class Trainer:
 
     def _trainable(self) -> Iterator[nn.Parameter]:
         return (p for group in self.optimiser.param_groups for p in group["params"])
+
+    def _teacher(self, cache: Path) -> Teacher:
+        config = self.config
+        models = [Path(name) for name in config.teacher]
+        return Teacher(models, config.classes, config.input_hw, self.device.type, cache)
+
+    def _ask(self, teacher: Teacher) -> None:
+        """Has the teacher look at every picture, and says what it doubts."""
+        tqdm.write(f"teacher: {teacher.description()}", sys.stderr)
+        teacher.fill(self.batches.samples, self.batches.digests)
+        if not any(self.batches.doubt):
+            return
+        doubted = self.batches.doubted()
+        rows: list[dict[str, float | str]] = [
+            {"picture": name, "share": share} for name, share in sorted(doubted.items())
+        ]
+        if rows:
+            write_csv(self.run.folder / "doubts.csv", rows)
+        tqdm.write(
+            f"in doubt, and learned from by neither: places in {len(rows)} pictures (doubts.csv)",
+            sys.stderr,
+        )
 
     def _cached(self, folder: Path) -> Features:
         net = cast(SegmentationNet, self.net)

@@ -25,7 +25,7 @@ def test_an_epoch_depends_on_seed_and_number_alone(discs):
     stream = Batches(sets, SPEC, SMALL)
     used = [list(stream.epoch(0)), list(stream.epoch(1))]
     fresh = list(Batches(sets, SPEC, SMALL).epoch(1))
-    assert all(torch.equal(a, b) for a, b in zip(used[1][1], fresh[1], strict=True))
+    assert all(torch.equal(used[1][1][i], fresh[1][i]) for i in (0, 1))
     assert not torch.equal(used[0][0][0], used[1][0][0])
     assert not torch.equal(fresh[0][0], first(sets, dataclasses.replace(SMALL, seed=1), 1)[0])
 
@@ -34,7 +34,7 @@ def test_batches_have_the_promised_shapes(discs):
     stream = Batches([open_dataset(str(discs))], SPEC, SMALL)
     batches = list(stream.epoch(0))
     assert len(batches) == len(stream) == 2
-    for images, labels in batches:
+    for images, labels, _ in batches:
         assert images.shape == (4, 3, 64, 64) and images.dtype == torch.float32
         assert labels.shape == (4, 64, 64) and labels.dtype == torch.int64
         assert float(images.min()) >= 0 and float(images.max()) <= 1
@@ -43,7 +43,7 @@ def test_batches_have_the_promised_shapes(discs):
 def test_labels_follow_their_pixels(discs):
     """The discs are the only bright red; without colour changes red and label must agree."""
     plain = dataclasses.replace(SMALL, colour=0.0, paste=0.5, samples=64, batch=64)
-    images, labels = first([open_dataset(str(discs))], plain)
+    images, labels, _ = first([open_dataset(str(discs))], plain)
     known = labels != 255
     is_red = (images[:, 0] > 0.7) & known
     agree = ((labels == 1) & known) == is_red
@@ -65,7 +65,7 @@ def test_what_is_outside_the_picture_is_never_background():
 def test_a_crop_that_is_no_multiple_of_the_stride_is_padded_with_ignore(discs):
     spec = dataclasses.replace(SPEC, stride=14)
     config = dataclasses.replace(SMALL, crop_hw=(60, 64), scale=(2.0, 2.5))
-    images, labels = first([open_dataset(str(discs))], config, spec=spec)
+    images, labels, _ = first([open_dataset(str(discs))], config, spec=spec)
     assert images.shape[2:] == (70, 70)
     assert (labels[:, 60:] == 255).all() and (labels[:, :, 64:] == 255).all()
     mean = torch.tensor(spec.mean).view(1, 3, 1, 1)
@@ -103,6 +103,6 @@ def test_pasting_copies_people_and_nothing_else():
 
 
 def test_the_networks_take_what_batches_give(discs):
-    images, _ = first([open_dataset(str(discs))], SMALL)
+    images, _, _ = first([open_dataset(str(discs))], SMALL)
     outputs = build_net(SPEC).training_logits(images)
     assert [tuple(o.shape) for o in outputs] == [(4, 2, 16, 16), (4, 2, 4, 4)]

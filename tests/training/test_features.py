@@ -61,7 +61,7 @@ def files(folder):
 
 def test_the_cache_holds_what_the_backbone_says_of_the_view(tiny, discs, tmp_path):
     got = trainer(discs, tmp_path)
-    images, labels = got.batches.numbered(3, 1)
+    images, labels, _ = got.batches.numbered(3, 1)
     expected = got.net.backbone(got.net.normalise(images))[0].half().permute(1, 2, 0)
     for _ in range(2):
         maps, seen = got.features.view(3, 1)
@@ -72,15 +72,16 @@ def test_the_cache_holds_what_the_backbone_says_of_the_view(tiny, discs, tmp_pat
 
 def test_batches_are_the_views_of_the_pictures_that_the_epoch_draws(tiny, discs, tmp_path):
     got = trainer(discs, tmp_path).features
-    inputs, labels = (torch.cat(parts) for parts in zip(*got.epoch(0), strict=True))
+    batches = list(got.epoch(0))
+    inputs, labels = (torch.cat([batch[i] for batch in batches]) for i in (0, 1))
     count = len(got.batches.samples)
     assert inputs.shape == (count, 192, 6, 6) and inputs.dtype == torch.float16
     known = {got.view(i, k)[0].tobytes(): i for i in range(count) for k in range(2)}
     drawn = [known[maps.permute(1, 2, 0).numpy().tobytes()] for maps in inputs]
     assert sorted(drawn) == list(range(count))
     assert labels.dtype == torch.int64 and set(labels.unique().tolist()) <= {0, 1, 255}
-    again = torch.cat([maps for maps, _ in got.epoch(0)])
-    other = torch.cat([maps for maps, _ in got.epoch(1)])
+    again = torch.cat([maps for maps, _, _ in got.epoch(0)])
+    other = torch.cat([maps for maps, _, _ in got.epoch(1)])
     assert torch.equal(inputs, again) and not torch.equal(inputs, other)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seg.metrics import ConfusionMatrix
-from seg.training.losses import Mix, cross_entropy, dice, lovasz, segmentation_loss
+from seg.training.losses import Mix, cross_entropy, dice, lovasz, margin, segmentation_loss
 
 
 def test_cross_entropy_counts_labelled_pixels_alone():
@@ -101,3 +101,25 @@ def test_each_loss_of_the_mix_counts_by_its_weight():
     expected = 0.5 * cross_entropy(logits, labels) + 2 * dice(logits, labels)
     expected = expected + 3 * lovasz(logits[:, :, ::4, ::4], labels[:, ::4, ::4])
     assert float(got) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, dice, lovasz])
+def test_the_margin_of_two_classes_says_the_same_as_both_maps(loss):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 2, 9, 7, generator=generator, requires_grad=True)
+    labels = torch.randint(0, 2, (2, 9, 7), generator=generator)
+    labels[0, :3] = 255
+    losses = [loss(form, labels) for form in (logits, margin(logits))]
+    grads = [torch.autograd.grad(value, logits)[0] for value in losses]
+    assert float(losses[1].detach()) == pytest.approx(float(losses[0].detach()), rel=1e-5)
+    assert torch.allclose(*grads, atol=1e-6)
+
+
+def test_weights_of_classes_count_in_the_margin_too():
+    logits, labels = torch.randn(1, 2, 4, 4), torch.tensor([[[0, 1, 255, 1]] * 4])
+    expected = torch.nn.functional.cross_entropy(
+        logits, labels, torch.tensor([1.0, 3.0]), ignore_index=255
+    )
+    assert float(cross_entropy(margin(logits), labels, (1.0, 3.0))) == pytest.approx(
+        float(expected)
+    )
