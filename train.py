@@ -173,6 +173,7 @@ def train(
     trial: "Trial", args: argparse.Namespace, device: "torch.device", place: str
 ) -> dict[str, float]:
     """Does one of the trainings that were asked for; returns the log's last row."""
+    from seg.training import memory
     from seg.training.board import Board
     from seg.training.run import Run
     from seg.training.segmentation import Trainer, summary
@@ -185,7 +186,8 @@ def train(
         trainer.resume()
     cli.note(summary(trainer.net, trainer.spec))
     cli.note(f"{place}training on {device} in {trainer.precision}, into {run.folder}")
-    return trainer.train(board)[-1]
+    with memory.watched(trial.config, run.folder):
+        return trainer.train(board)[-1]
 
 
 if __name__ == "__main__":
