@@ -66,8 +66,9 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--tensorboard", action="store_true", help="log into --output/tensorboard too")
     p.add_argument("--device", choices=DEVICES, default="auto")
     p.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
-    p.add_argument("--resume", action="store_true", help="go on with the training in --output")
-    p.add_argument("--overwrite", action="store_true", help="replace the training in --output")
+    one = p.add_mutually_exclusive_group()
+    one.add_argument("--resume", action="store_true", help="go on with the training in --output")
+    one.add_argument("--overwrite", action="store_true", help="replace the training in --output")
     return p
 
 
@@ -142,12 +143,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags().parse_args(argv[1:] if argv[:1] and argv[0] in TASKS else argv)
     from seg.data import open_dataset, penn_fudan
     from seg.data.check import check
+    from seg.models.nets import check_arch
     from seg.runtimes.pytorch import pick_device
     from seg.training.comparison import write
     from seg.training.run import Run
     from seg.training.trials import plan
 
     config = config_of(args)
+    check_arch(config.arch)
     folder = args.output or Path("runs") / config.arch
     many, device = bool(args.folds or args.sweep), pick_device(args.device)
     texts = config.data or (str(penn_fudan.download()),)
@@ -165,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         (trial.choices, trial.fold, train(trial, args, device, f"{n}/{len(trials)}: " * many))
         for n, trial in enumerate(trials, 1)
     ]
-    print(write(folder, results) if many else folder / "best_iou.pt")
+    print(write(folder, results) if many else Run(folder).result)
     return cli.OK
 
 
@@ -184,6 +187,8 @@ def train(
     # Of many trainings, those that had not begun are started.
     if args.resume and (run.last.exists() or not (args.folds or args.sweep)):
         trainer.resume()
+        for line in run.lost():
+            cli.note(line)
     cli.note(summary(trainer.net, trainer.spec))
     cli.note(f"{place}training on {device} in {trainer.precision}, into {run.folder}")
     with memory.watched(trial.config, run.folder):

@@ -22,13 +22,13 @@ from seg.models.official import load_backbone
 from seg.runtimes.pytorch import TorchRuntime
 from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
-from seg.training.batches import Batches
+from seg.training.batches import Batches, digest_of
 from seg.training.cache import Cache, default_folder
 from seg.training.config import SegmentationConfig
 from seg.training.features import CachedRuntime, Features, backbone_id
 from seg.training.losses import Mix, segmentation_loss
 from seg.training.precision import autocast, resolve
-from seg.training.run import Row, Run
+from seg.training.run import Row, Run, fingerprint
 from seg.training.schedule import learning_rate
 from seg.training.validation import draw, validate
 
@@ -101,6 +101,10 @@ class Trainer:
         self.net = self.net.to(device)
         self.batches = Batches(sets, self.spec, config)
         self.run = run
+        self.data = {
+            "train": fingerprint(self.batches.digests),
+            "valid": fingerprint([digest_of(sample) for sample in self.valid]),
+        }
         self.optimiser = torch.optim.AdamW(
             (p for p in self.net.parameters() if p.requires_grad),
             config.lr,
@@ -162,7 +166,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Takes up where the run's last epoch ended; the rest is as if there had been no stop."""
-        contents = self.run.resume(self.config)
+        contents = self.run.resume(self.config, self.data)
         training = contents["training"]
         self.judged.load_state_dict(contents["state"])
         self.net.load_state_dict(training["net"], strict=False)
@@ -182,6 +186,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "averaged": int(self.ema.n_averaged) if self.ema else 0,
             "config": json.dumps(self.config.to_dict()),
+            "data": self.data,
         }
 
     def _epoch(self, epoch: int) -> tuple[float, float]:
