@@ -88,7 +88,7 @@ def _add_views(p: argparse.ArgumentParser) -> None:
     p.add_argument("--no-cache", dest="views", action="store_const", const=0, help=text)
     text = "where features are kept; default: $DINOSEG_CACHE/features, or runs/cache"
     p.add_argument("--cache-dir", type=Path, metavar="DIR", help=text)
-    _choice(p, "samples", "views in an epoch, None: one of each picture", cli.positive)
+    _choice(p, "samples", "views in an epoch, None: as many as pictures", cli.positive)
     _choice(p, "batch", "views in a step", cli.positive)
 
 
