@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     args = flags().parse_args(argv[1:] if argv[:1] and argv[0] in TASKS else argv)
     from seg.data import open_dataset, penn_fudan
-    from seg.data.check import check
+    from seg.data.check import check, judges
     from seg.models.nets import check_arch
     from seg.runtimes.pytorch import pick_device
     from seg.training.comparison import write
@@ -162,6 +162,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for remark in check([sample for data in sets for sample in data.train + data.valid]):
         cli.note(remark)
     trials = plan(config, sets, folder, args.sweep, args.folds or 0)
+    for trial in trials:
+        judges(trial.sets)
     for trial in trials if not args.resume else ():
         Run(trial.folder).start(args.overwrite)
     results = [

@@ -14,7 +14,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as alb
 
 from seg.data.samples import IGNORE
-from seg.geometry import Size
+from seg.geometry import Size, resize, resize_labels
 from seg.results import UInt8
 
 View = tuple[UInt8, UInt8]
@@ -40,6 +40,8 @@ class Augment:
         colour: float = 1.0,
     ) -> None:
         height, width = crop_hw
+        # A shorter side, of a picture that is a mere strip, could be scaled to nothing.
+        self._shortest = int(1 / scale[0]) + 1
         fill = tuple(round(255 * value) for value in reversed(pad_rgb))
         outside = {"border_mode": cv2.BORDER_CONSTANT, "fill": fill, "fill_mask": IGNORE}
         self._geometry = alb.Compose(
@@ -68,7 +70,8 @@ class Augment:
         Returns:
             Image and labels of size `crop_hw`.
         """
-        out = self._geometry(image=image, mask=labels)
+        hw = max(image.shape[0], self._shortest), max(image.shape[1], self._shortest)
+        out = self._geometry(image=resize(image, hw), mask=resize_labels(labels, hw))
         return out["image"], out["mask"]
 
     def recolour(self, image: UInt8) -> UInt8:

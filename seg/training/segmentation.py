@@ -14,8 +14,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 import seg
+from seg.data.check import judges
 from seg.data.samples import DataSet
-from seg.errors import DataError, SegError
+from seg.errors import SegError, SpecMismatch
 from seg.models.base import Net, count_parameters
 from seg.models.nets import SegmentationNet, build_net
 from seg.models.official import load_backbone
@@ -70,6 +71,17 @@ def summary(net: Net, spec: ModelSpec) -> str:
     return "\n".join(lines)
 
 
+def _check_steps(batches: Batches, spec: ModelSpec) -> None:
+    """Raises SpecMismatch where a step is a single cell: a batch norm has no deviation of that."""
+    count, size = batches.config.samples or len(batches.samples), batches.config.batch
+    num_views, (height, width) = count % size or size, batches.letterbox.canvas_hw
+    if num_views * height * width <= spec.stride**2:
+        raise SpecMismatch(
+            f"The last of an epoch's {count} views is a step of its own, of {width}x{height} "
+            f"pixels, one cell of {spec.arch}; take another --batch, or a larger --crop or --imgsz."
+        )
+
+
 class Trainer:
     """Everything that changes while a network is trained.
 
@@ -90,16 +102,11 @@ class Trainer:
         cache: Path | None = None,
     ) -> None:
         self.config, self.device = config, device
-        # Pictures of the background alone have no IoU that could say which epoch is best.
-        judges = [data.valid for data in sets if any(sample.mask for sample in data.valid)]
-        if not judges or not any(data.train for data in sets):
-            raise DataError(
-                "Training needs pictures to learn from, and pictures with masks to validate on."
-            )
-        self.valid = judges[0]
+        self.valid = judges(sets)
         self.net, self.spec = make_net(config)
         self.net = self.net.to(device)
         self.batches = Batches(sets, self.spec, config)
+        _check_steps(self.batches, self.spec)
         self.run = run
         self.data = {
             "train": fingerprint(self.batches.digests),
