@@ -77,8 +77,9 @@ def flags(task: str = "segment") -> argparse.ArgumentParser:
     p.add_argument("--tensorboard", action="store_true", help="log into --output/tensorboard too")
     p.add_argument("--device", choices=DEVICES, default="auto")
     p.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
-    p.add_argument("--resume", action="store_true", help="go on with the training in --output")
-    p.add_argument("--overwrite", action="store_true", help="replace the training in --output")
+    one = p.add_mutually_exclusive_group()
+    one.add_argument("--resume", action="store_true", help="go on with the training in --output")
+    one.add_argument("--overwrite", action="store_true", help="replace the training in --output")
     return p
 
 
@@ -109,7 +110,7 @@ def _add_views(p: argparse.ArgumentParser) -> None:
     p.add_argument("--no-cache", dest="views", action="store_const", const=0, help=text)
     text = "where features are kept; default: $DINOSEG_CACHE/features, or runs/cache"
     p.add_argument("--cache-dir", type=Path, metavar="DIR", help=text)
-    _choice(p, "samples", "views in an epoch, None: one of each picture", cli.positive)
+    _choice(p, "samples", "views in an epoch, None: as many as pictures", cli.positive)
     _choice(p, "batch", "views in a step", cli.positive)
 
 
@@ -166,8 +167,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     task = argv.pop(0) if argv[:1] and argv[0] in TASKS else "segment"
     args = flags(task).parse_args(argv)
     from seg.data import open_dataset, penn_fudan
-    from seg.data.check import check
+    from seg.data.check import check, judges
     from seg.data.unlabelled import open_unlabelled
+    from seg.models.nets import check_arch
     from seg.runtimes.pytorch import pick_device
     from seg.training.cache import default_folder
     from seg.training.comparison import write
@@ -175,6 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.training.trials import plan
 
     config = config_of(args)
+    check_arch(config.arch)
     folder = args.output or Path("runs") / config.arch
     many, device = bool(args.folds or args.sweep), pick_device(args.device)
     texts = config.data or (str(penn_fudan.download()),)
@@ -188,13 +191,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for remark in check([sample for data in sets for sample in data.train + data.valid]):
         cli.note(remark)
     trials = plan(config, sets, folder, args.sweep, args.folds or 0)
+    for trial in trials:
+        judges(trial.sets)
     for trial in trials if not args.resume else ():
         Run(trial.folder).start(args.overwrite)
     results = [
         (trial.choices, trial.fold, train(trial, args, device, f"{n}/{len(trials)}: " * many))
         for n, trial in enumerate(trials, 1)
     ]
-    print(write(folder, results) if many else folder / "best_iou.pt")
+    print(write(folder, results) if many else Run(folder).result)
     return cli.OK
 
 
@@ -202,6 +207,7 @@ def train(
     trial: "Trial", args: argparse.Namespace, device: "torch.device", place: str
 ) -> dict[str, float]:
     """Does one of the trainings that were asked for; returns the log's last row."""
+    from seg.training import memory
     from seg.training.board import Board
     from seg.training.run import Run
     from seg.training.segmentation import Trainer, summary
@@ -212,9 +218,12 @@ def train(
     # Of many trainings, those that had not begun are started.
     if args.resume and (run.last.exists() or not (args.folds or args.sweep)):
         trainer.resume()
+        for line in run.lost():
+            cli.note(line)
     cli.note(summary(trainer.net, trainer.spec))
     cli.note(f"{place}training on {device} in {trainer.precision}, into {run.folder}")
-    return trainer.train(board)[-1]
+    with memory.watched(trial.config, run.folder):
+        return trainer.train(board)[-1]
 
 
 if __name__ == "__main__":

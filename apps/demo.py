@@ -33,6 +33,7 @@ def flags() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     parser.add_argument("--input", type=Path, metavar="FILE", help="a video of your own")
     parser.add_argument("--output", type=Path, metavar="FILE", help="an .mp4")
+    parser.add_argument("--overwrite", action="store_true", help="replace --output")
     cli.add_model_flags(parser)
     return parser
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     job += ["--runtime", args.runtime] if args.runtime else []
     job += ["--precision", args.precision] if args.precision else []
     job += ["--verify"] if args.verify else []
-    job += ["--overwrite"] if not args.output else []
+    job += ["--overwrite"] if args.overwrite or not args.output else []
     words = [str(word) for word in job]
     cli.note(f"python apps/infer_video.py {' '.join(words)}")
     infer_video = runpy.run_path(str(Path(__file__).with_name("infer_video.py")))

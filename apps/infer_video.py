@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     meter = Meter()
     with ExitStack() as stack:
         source = stack.enter_context(VideoFile(args.input))
+        segment = stack.enter_context(cli.segmenter(args))
         sinks: list[Sink] = []
         if args.show:
             sinks.append(stack.enter_context(Window("dinoseg")))
@@ -51,7 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         writer = Mp4Writer(output, args.overwrite, source.path, source.fps)
         sinks.append(stack.enter_context(writer))
-        segment = stack.enter_context(cli.segmenter(args))
         cli.note(f"{args.model}: {segment.description}")
         draw = loop.Draw(segment, overlay_of(args), meter, caption=args.show)
         report = loop.run(source, draw, sinks, meter)

@@ -45,13 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         refuse_same([Path(args.input)], [args.output])
     meter = Meter()
     with ExitStack() as stack:
+        segment = stack.enter_context(cli.segmenter(args))
         sinks: list[Sink] = [stack.enter_context(window) for window in _windows(args)]
+        source = stack.enter_context(open_source(args.input))
         if args.save_masks:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.output:
             sinks.append(stack.enter_context(Mp4Writer(args.output, args.overwrite)))
-        segment = stack.enter_context(cli.segmenter(args))
-        source = stack.enter_context(open_source(args.input))
         cli.note(f"{args.model}: {segment.description}")
         draw = loop.Draw(segment, overlay_of(args), meter, caption=True)
         report = loop.run(source, draw, sinks, meter, args.max_frames)

@@ -1,7 +1,6 @@
 """What the commands share: flags, exit codes, one line for an error."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from seg import golden
 from seg.artefacts import DEFAULT_MODEL
 from seg.errors import SegError
 from seg.geometry import Size
+from seg.notes import note as note
 from seg.runtimes import DEVICES, ENGINES, PRECISIONS, SUFFIXES
 from seg.segmenter import Segmenter
 from seg.tta import RATIOS
@@ -95,11 +95,6 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
     return int(text)
-
-
-def note(text: str) -> None:
-    """Says something about progress, on stderr."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:

@@ -48,7 +48,9 @@ def write_figures(
     )
     if chosen:
         with atomic(folder / WORST) as part:
-            cv2.imwrite(str(part), np.vstack([error_row(segmenter, one) for one in chosen]))
+            # Not imwrite, which leaves a cut file and says nothing where the disk is full.
+            sheet = np.vstack([error_row(segmenter, one) for one in chosen])
+            part.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
 
 
 def draw_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:

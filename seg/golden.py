@@ -76,9 +76,8 @@ def verify(segmenter: Segmenter) -> float:
 
 def _scores(segmenter: Segmenter) -> tuple[list[int], Float32]:
     """Returns the shape of the score maps `(C, h, w)`, and some of their places, `(C, n)`."""
-    spec = segmenter.runtime.spec
-    letterbox = segmenter.letterbox(spec.input_hw)
-    logits = segmenter.logits(letterbox.pack(picture(spec.input_hw), spec.pad_rgb))
+    pixels, _ = segmenter.pack(picture(segmenter.runtime.spec.input_hw))
+    logits = segmenter.logits(pixels)
     maps = logits.reshape(len(logits), -1)
     count = min(PLACES, maps.shape[1])
     return list(logits.shape), maps[:, np.linspace(0, maps.shape[1] - 1, count).astype(int)]

@@ -11,10 +11,11 @@ import numpy as np
 from seg.data.folders import pictures
 from seg.data.reading import read_image
 from seg.errors import ParityError, SpecMismatch
-from seg.geometry import Letterbox
+from seg.metrics import ConfusionMatrix
 from seg.pictures import PHOTOS, photo
 from seg.results import Float32, UInt8
-from seg.segmenter import Segmenter, labels_of
+from seg.segmenter import Segmenter
+from seg.tta import Look
 
 # What a precision may change: scores near an edge, no more.
 AGREEMENT = {"float32": 0.9999, "float16": 0.999, "bfloat16": 0.995, "int8": 0.995}
@@ -31,7 +32,7 @@ class Parity:
         frames: Number of frames compared.
         agreement: Share of all pixels with the same class, 0..1.
         flipped: Largest share of one frame's pixels that have another class.
-        mask_iou: Lowest IoU between the two masks of a class in a frame; 1 where both are empty.
+        mask_iou: Lowest IoU between the two masks of a class in a frame that shows it.
         boundary_f: Lowest F score of a class's outlines in a frame: how much of each lies within a
             pixel of the other. It sees a shift that large masks hide from the IoU.
         cosine: Lowest cosine between the two logit maps of a frame; None where masks were compared.
@@ -91,8 +92,9 @@ def compare(reference: Segmenter, candidate: Segmenter, frames: Iterable[UInt8])
     cosines: list[float] = []
     differences: list[float] = []
     for frame in frames:
-        one, other, box = _logits(reference, candidate, frame)
-        masks.append((labels_of(one, box), labels_of(other, box)))
+        looks = reference.looks(frame), candidate.looks(frame)
+        one, other = _logits(looks[0][0], looks[1][0])
+        masks.append((reference.labels(looks[0]), candidate.labels(looks[1])))
         cosines.append(_cosine(one, other))
         differences.append(float(np.abs(one - other).max()))
     found = compare_masks(masks, len(reference.classes))
@@ -111,12 +113,13 @@ def compare_masks(masks: Sequence[tuple[UInt8, UInt8]], num_classes: int) -> Par
     """
     if not masks:
         raise SpecMismatch("Parity needs at least one frame.")
-    agreements = [float((one == other).mean()) for one, other in masks]
+    matrices = [_confusion(one, other, num_classes) for one, other in masks]
+    total = ConfusionMatrix.of(np.sum([matrix.counts for matrix in matrices], axis=0))
     return Parity(
         frames=len(masks),
-        agreement=sum(agreements) / len(masks),
-        flipped=1 - min(agreements),
-        mask_iou=min(_lowest_iou(one, other, num_classes) for one, other in masks),
+        agreement=total.pixel_accuracy,
+        flipped=1 - min(matrix.pixel_accuracy for matrix in matrices),
+        mask_iou=min(float(np.nanmin(matrix.iou)) for matrix in matrices),
         boundary_f=min(_lowest_boundary_f(one, other, num_classes) for one, other in masks),
     )
 
@@ -150,30 +153,21 @@ def compare_graph(source: Segmenter, path: Path, frames: Iterable[UInt8]) -> Par
     return compare_masks(masks, len(source.classes))
 
 
-def _logits(
-    reference: Segmenter, candidate: Segmenter, frame: UInt8
-) -> tuple[Float32, Float32, Letterbox]:
-    """Returns the score maps of one frame, and the way back to it."""
-    frame_hw = (frame.shape[0], frame.shape[1])
-    boxes = reference.letterbox(frame_hw), candidate.letterbox(frame_hw)
-    if boxes[0] != boxes[1]:
-        raise SpecMismatch(f"The two fit frames differently: {boxes[0]} and {boxes[1]}.")
-    logits = [
-        model.logits(box.pack(frame, model.runtime.spec.pad_rgb))
-        for model, box in zip((reference, candidate), boxes, strict=True)
-    ]
-    if logits[0].shape != logits[1].shape:
-        raise ParityError(f"Logits are {logits[0].shape} and {logits[1].shape}.")
-    return logits[0], logits[1], boxes[0]
+def _logits(one: Look, other: Look) -> tuple[Float32, Float32]:
+    """Returns the score maps of two looks at a frame, which must be alike."""
+    if one.letterbox != other.letterbox:
+        raise SpecMismatch(
+            f"The two fit frames differently: {one.letterbox} and {other.letterbox}."
+        )
+    if one.logits.shape != other.logits.shape:
+        raise ParityError(f"Logits are {one.logits.shape} and {other.logits.shape}.")
+    return one.logits, other.logits
 
 
-def _lowest_iou(one: UInt8, other: UInt8, num_classes: int) -> float:
-    found = [1.0]
-    for label in range(num_classes):
-        either = np.count_nonzero((one == label) | (other == label))
-        both = np.count_nonzero((one == label) & (other == label))
-        found.append(both / either if either else 1.0)
-    return min(found)
+def _confusion(one: UInt8, other: UInt8, num_classes: int) -> ConfusionMatrix:
+    matrix = ConfusionMatrix(num_classes)
+    matrix.update(one, other)
+    return matrix
 
 
 def _lowest_boundary_f(one: UInt8, other: UInt8, num_classes: int) -> float:

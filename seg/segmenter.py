@@ -90,10 +90,10 @@ class Segmenter(Closing):
 
         Raises as a call does.
         """
+        if not self.tta:
+            return [self._look(*self.pack(image))]
         check_image(image)
         frame_hw = (image.shape[0], image.shape[1])
-        if not self.tta:
-            return [self._look(image, self.letterbox(frame_hw))]
         spec, input_hw = self.runtime.spec, self.input_hw
         window_hw = spec.canvas_hw or round_up(input_hw, spec.stride)
         boxes = [
@@ -101,7 +101,7 @@ class Segmenter(Closing):
         ]
         mirrored = np.ascontiguousarray(image[:, ::-1])
         return [
-            self._look(picture, box, window_hw, is_mirrored)
+            self._look(box.pack(picture, spec.pad_rgb), box, window_hw, is_mirrored)
             for box in boxes
             for picture, is_mirrored in ((image, False), (mirrored, True))
         ]
@@ -112,18 +112,32 @@ class Segmenter(Closing):
             return mean_labels(looks)
         return labels_of(looks[0].logits, looks[0].letterbox, looks[0].refine)
 
+    def pack(self, image: UInt8) -> tuple[Float32, Letterbox]:
+        """Fits a frame onto the canvas of a single look.
+
+        Args:
+            image: uint8 `(H, W, 3)` BGR. It is not changed.
+
+        Returns:
+            What `logits` takes, `(1, 3, H', W')`, and the way back to the frame.
+
+        Raises:
+            ShapeError: The image has another dtype or layout.
+        """
+        check_image(image)
+        letterbox = self.letterbox((image.shape[0], image.shape[1]))
+        return letterbox.pack(image, self.runtime.spec.pad_rgb), letterbox
+
     def _look(
         self,
-        image: UInt8,
+        pixels: Float32,
         letterbox: Letterbox,
         window_hw: Size | None = None,
         is_mirrored: bool = False,
     ) -> Look:
         """Runs the network on a canvas, whole or in windows."""
-        spec = self.runtime.spec
-        pixels = letterbox.pack(image, spec.pad_rgb)
         if window_hw:
-            logits = slide(self.logits, pixels, window_hw, spec.stride)
+            logits = slide(self.logits, pixels, window_hw, self.runtime.spec.stride)
         else:
             logits = self.logits(pixels)
         if not self.guided:

@@ -5,6 +5,9 @@ Training writes it, export copies it, runtimes read it: no app asks for classes 
 
 import dataclasses
 import json
+import math
+import types
+import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -13,6 +16,9 @@ from seg.errors import ArtefactError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 METADATA_KEY = "dinoseg.spec"
+POSITIVE = ("input_hw", "stride", "canvas_hw", "batch", "std")
+# What older files say of themselves though it was never otherwise.
+RETIRED = {"task": "segment", "colours": "RGB"}
 
 
 def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,12 +38,10 @@ class ModelSpec:
         input_hw: Size that a picture is fitted into before it is padded, height first.
         stride: Both sides of the network's input are multiples of it.
         canvas_hw: The one input size of a static graph; None where any multiple of `stride` runs.
-        task: `segment`.
         layers: Backbone blocks that the head reads, from 0; empty for `lite`.
         backbone: Where the backbone's weights come from, with their hash; empty for `lite`.
         mean: Channel means in RGB, 0..1; subtracted inside the network.
         std: Channel deviations in RGB, 0..1; divided by inside the network.
-        colours: Channel order of the network's input.
         precision: Type of the weights in the file.
         outputs: `logits` of float32 pictures; or `mask`, labels of raw frames, for other programs.
         batch: Number of pictures that a static graph takes at once; None where any number runs.
@@ -50,13 +54,11 @@ class ModelSpec:
     input_hw: tuple[int, int]
     stride: int
     canvas_hw: tuple[int, int] | None = None
-    task: str = "segment"
     merged: tuple[str, ...] = ()
     layers: tuple[int, ...] = ()
     backbone: str = ""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    colours: str = "RGB"
     precision: str = "float32"
     outputs: str = "logits"
     batch: int | None = None
@@ -83,15 +85,25 @@ class ModelSpec:
         Raises:
             ArtefactError: A field is missing, unknown or of the wrong kind.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - names)
+        if not isinstance(values, dict):
+            raise ArtefactError("The model's spec is not a JSON object.")
+        values = {k: v for k, v in values.items() if k not in RETIRED or v != RETIRED[k]}
+        kinds = {field.name: field.type for field in dataclasses.fields(cls)}
+        unknown = sorted(map(str, set(values) - set(kinds)))
         if unknown:
             raise ArtefactError(
                 f"The model's spec has fields this version does not know: {', '.join(unknown)}. "
                 "It was made by another version of dinoseg; export or train it again."
             )
+        values = tuples(values)
+        for name, value in values.items():
+            if expected := _expected(name, value, kinds[name]):
+                raise ArtefactError(
+                    f"The model's spec says {name} is {value!r}; expected {expected}. Export or "
+                    "train it again."
+                )
         try:
-            return cls(**tuples(values))
+            return cls(**values)
         except TypeError as error:
             raise ArtefactError(f"The model's spec is incomplete: {error}.") from error
 
@@ -102,6 +114,32 @@ class ModelSpec:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise ArtefactError(f"The model's spec is not JSON: {error}.") from error
-        if not isinstance(values, dict):
-            raise ArtefactError("The model's spec is not a JSON object.")
         return cls.from_dict(values)
+
+
+def _expected(name: str, value: Any, kind: Any) -> str:
+    """Says what a field should have been; empty where it is that."""
+    if not _is_of(value, kind):
+        return kind.__name__ if isinstance(kind, type) else str(kind)
+    if name == "classes" and not value:
+        return "at least one name"
+    if name in POSITIVE and value is not None:
+        return "" if min(value if isinstance(value, tuple) else (value,)) > 0 else "more than 0"
+    return ""
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    """Tells whether a value is of a field's kind; a whole number is a float, too, but no bool."""
+    if isinstance(kind, types.UnionType):
+        return any(_is_of(value, one) for one in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return isinstance(value, tuple) and _are_of(value, typing.get_args(kind))
+    if kind is float:
+        return _is_of(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _are_of(values: tuple[object, ...], kinds: tuple[Any, ...]) -> bool:
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(values)
+    return len(values) == len(kinds) and all(map(_is_of, values, kinds))

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
     {"errors"},
-    {"closing", "spec", "results", "machine"},
+    {"closing", "spec", "results", "machine", "notes"},
     {"geometry", "metrics", "artefacts", "pictures", "precision", "report"},
     {"overlay", "download", "tta", "upsampling"},
     {"models"},
@@ -86,6 +86,24 @@ def test_a_heavy_package_has_one_door(package: str) -> None:
 def test_a_dangerous_call_has_one_place(call: str) -> None:
     places = {s for s in SOURCES if f"cv2.{call}(" in (ROOT / s).read_text()}
     assert places == {CALLS[call]}
+
+
+def test_no_picture_is_written_by_a_call_that_hides_a_full_disk() -> None:
+    assert not {s for s in SOURCES if "cv2.imwrite(" in (ROOT / s).read_text()}
+
+
+def test_people_are_spoken_to_while_work_goes_on_by_note_alone() -> None:
+    calls = {
+        source: [
+            node
+            for node in ast.walk(ast.parse((ROOT / source).read_text()))
+            if isinstance(node, ast.Call)
+            and getattr(node.func, "id", "") == "print"
+            and any(keyword.arg == "file" for keyword in node.keywords)
+        ]
+        for source in SOURCES
+    }
+    assert [source for source, found in calls.items() if found] == ["seg/notes.py"]
 
 
 def test_commands_import_no_command() -> None:

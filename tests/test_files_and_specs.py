@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import seg
 from seg import ArtefactError, DataError, Mask, ModelSpec, ShapeError
 from seg.artefacts import atomic, refuse_overwrite, sha256_of
+from seg.models.checkpoint import FORMAT, load_net
 from seg.pictures import PHOTOS, photo
 
 SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(1, 2), stride=32)
@@ -77,6 +79,59 @@ def test_bad_specs_are_errors(text):
     values = json.loads(SPEC.to_json()) | {"later": 1}
     with pytest.raises(ArtefactError, match="later"):
         ModelSpec.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("arch", 5, "str"),
+        ("stride", "14", "int"),
+        ("stride", 14.0, "int"),
+        ("stride", True, "int"),
+        ("stride", 0, "more than 0"),
+        ("classes", "background", r"tuple\[str, \.\.\.\]"),
+        ("classes", ["background", 1], r"tuple\[str, \.\.\.\]"),
+        ("classes", [], "at least one name"),
+        ("input_hw", [640], r"tuple\[int, int\]"),
+        ("input_hw", [640, -1], "more than 0"),
+        ("canvas_hw", [644, "644"], r"tuple\[int, int\] \| None"),
+        ("canvas_hw", 644, r"tuple\[int, int\] \| None"),
+        ("mean", [0.5, 0.5], r"tuple\[float, float, float\]"),
+        ("mean", [0.5, 0.5, "0.5"], r"tuple\[float, float, float\]"),
+        ("mean", [0.5, 0.5, float("nan")], r"tuple\[float, float, float\]"),
+        ("std", [0.2, 0.2, 0], "more than 0"),
+        ("batch", "1", r"int \| None"),
+        ("precision", None, "str"),
+    ],
+)
+def test_a_field_of_another_kind_is_named_with_what_was_expected(field, value, expected):
+    text = json.dumps(json.loads(SPEC.to_json()) | {field: value})
+    with pytest.raises(ArtefactError, match=f"says {field} is .*; expected {expected}\\."):
+        ModelSpec.from_json(text)
+
+
+def test_whole_numbers_are_numbers_too():
+    text = json.dumps(json.loads(SPEC.to_json()) | {"mean": [0, 0, 0], "std": [1, 1, 1]})
+    assert ModelSpec.from_json(text).std == (1, 1, 1)
+
+
+def test_fields_of_older_files_are_let_pass_where_they_say_what_is_so():
+    older = json.loads(SPEC.to_json()) | {"task": "segment", "colours": "RGB"}
+    assert ModelSpec.from_dict(older) == SPEC
+    with pytest.raises(ArtefactError, match="does not know: colours"):
+        ModelSpec.from_dict(older | {"colours": "BGR"})
+
+
+def test_a_checkpoint_written_by_hand_is_one_line(tmp_path):
+    whole = {"format": FORMAT, "spec": SPEC.to_dict(), "state": {}}
+    for change in ({"spec": None}, {"spec": whole["spec"] | {"stride": "32"}}):
+        torch.save(whole | change, tmp_path / "a.pt")
+        with pytest.raises(ArtefactError, match="spec"):
+            load_net(tmp_path / "a.pt")
+    for key in ("spec", "state"):
+        torch.save({k: v for k, v in whole.items() if k != key}, tmp_path / "a.pt")
+        with pytest.raises(ArtefactError, match=f"lacks {key}; take one"):
+            load_net(tmp_path / "a.pt")
 
 
 def test_a_mask_is_checked_and_knows_its_classes():

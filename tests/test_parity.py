@@ -55,6 +55,29 @@ def test_agreement_and_iou_by_hand():
     assert parity.boundary_f == 0  # the edges are four pixels apart
 
 
+def test_the_worst_of_several_frames_counts_and_all_their_pixels():
+    """The first is equal and the largest, the second the worst, the third a column off."""
+
+    def columns(*counts):
+        def run(images):
+            index = round(float(images[0, 0, 0, 0]) * 255) // 100
+            margin = np.full((1, 16, 16), -1, np.float32)
+            margin[:, :, : counts[index]] = 1
+            return np.stack([-margin, margin], 1) * (3 if counts[index] == 4 else 1)
+
+        return Segmenter(FakeRuntime(run))
+
+    sizes = enumerate((32, 16, 16))
+    shown = [np.full((side, side, 3), 100 * i, np.uint8) for i, side in sizes]
+    parity = compare(columns(8, 8, 8), columns(8, 4, 7), shown)
+    assert parity.frames == 3
+    # 4 and 1 of 16 columns differ in pictures of 256 pixels, none in the one of 1024.
+    assert parity.agreement == pytest.approx(1 - (64 + 16) / (1024 + 256 + 256))
+    assert (parity.flipped, parity.mask_iou, parity.boundary_f) == (0.25, 0.5, 0.0)
+    # Signs differ in a quarter: cosine 3/4 - 1/4. There it is 1 against -3.
+    assert parity.cosine == pytest.approx(0.5) and parity.max_difference == 4
+
+
 def test_there_must_be_frames_and_one_canvas():
     with pytest.raises(SpecMismatch, match="at least one frame"):
         compare(network(), network(), [])

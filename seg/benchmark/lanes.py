@@ -78,8 +78,7 @@ class ModelLane(Lane):
         """Carries one frame through every stage after decoding."""
         image, segmenter = frame.image, self.segmenter
         with watch.stage("pack"):
-            letterbox = segmenter.letterbox((image.shape[0], image.shape[1]))
-            pixels = letterbox.pack(image, segmenter.runtime.spec.pad_rgb)
+            pixels, letterbox = segmenter.pack(image)
         with watch.stage("model"):
             logits = segmenter.logits(pixels)
         with watch.stage("unpack"):

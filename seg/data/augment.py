@@ -14,7 +14,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as alb
 
 from seg.data.samples import IGNORE
-from seg.geometry import Size
+from seg.geometry import Size, resize, resize_labels
 from seg.results import UInt8
 
 # A picture `(H, W, 3)` and what is known of its pixels: labels `(H, W)`, or planes `(H, W, 1 + C)`
@@ -42,6 +42,8 @@ class Augment:
         colour: float = 1.0,
     ) -> None:
         height, width = crop_hw
+        # A shorter side, of a picture that is a mere strip, could be scaled to nothing.
+        self._shortest = int(1 / scale[0]) + 1
         fill = tuple(round(255 * value) for value in reversed(pad_rgb))
         outside = {"border_mode": cv2.BORDER_CONSTANT, "fill": fill, "fill_mask": IGNORE}
         self._geometry = alb.Compose(
@@ -70,7 +72,8 @@ class Augment:
         Returns:
             Image and labels of size `crop_hw`.
         """
-        out = self._geometry(image=image, mask=labels)
+        hw = max(image.shape[0], self._shortest), max(image.shape[1], self._shortest)
+        out = self._geometry(image=resize(image, hw), mask=resize_labels(labels, hw))
         return out["image"], out["mask"]
 
     def recolour(self, image: UInt8) -> UInt8:

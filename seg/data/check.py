@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from seg.data.reading import hw_of, read_image, read_mask, size_fault
-from seg.data.samples import Sample
+from seg.data.samples import DataSet, Sample
 from seg.errors import DataError
 from seg.results import UInt8
 
@@ -39,6 +39,25 @@ def check(samples: Sequence[Sample]) -> tuple[str, ...]:
     if not num_resized:
         return ()
     return (f"{num_resized} masks are resized to their pictures, which have the same aspect",)
+
+
+def judges(sets: Sequence[DataSet]) -> tuple[Sample, ...]:
+    """Returns the pictures that decide which epoch is best: the first set's that can.
+
+    Pictures of the background alone have no IoU, so they cannot.
+
+    Raises:
+        DataError: No set can, or there is nothing but background to learn from.
+    """
+    if not any(sample.has_foreground() for data in sets for sample in data.train):
+        raise DataError("Training needs pictures to learn from whose masks show a class.")
+    able = (data.valid for data in sets if any(sample.has_foreground() for sample in data.valid))
+    if (found := next(able, None)) is None:
+        raise DataError(
+            "No data set has validation pictures whose masks show a class, so no epoch could be "
+            "the best; set val=COUNT or seed=SEED after its name."
+        )
+    return found
 
 
 def shared_masks(samples: Iterable[Sample]) -> list[str]:

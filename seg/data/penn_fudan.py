@@ -1,7 +1,6 @@
 """Penn-Fudan: 170 street pictures with masks that number the people; downloaded when asked for."""
 
 import os
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -11,6 +10,7 @@ from pathlib import Path
 from seg.data.samples import Sample, instance_ids
 from seg.download import fetch
 from seg.errors import ArtefactError, SpecMismatch
+from seg.notes import note
 
 FOLDER = "PennFudanPed"
 URL = "https://www.cis.upenn.edu/~jshi/ped_html/PennFudanPed.zip"
@@ -57,7 +57,7 @@ def download(cache: Path | None = None, url: str = URL, size: int | None = SIZE)
     place, archive = cache / FOLDER, cache / f"{FOLDER}.zip"
     if is_official(place):
         return place
-    print(TERMS, file=sys.stderr, flush=True)
+    note(TERMS)
     try:
         if not archive.exists():
             fetch(url, archive, size=size)

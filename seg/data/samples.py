@@ -81,6 +81,16 @@ class Sample:
         labels = np.frombuffer(self.table, np.uint8)[values]
         return image, resize_labels(labels, hw)
 
+    def has_foreground(self) -> bool:
+        """Reads the mask; tells whether any of its pixels has another class than the background.
+
+        Raises:
+            DataError: The mask is missing or damaged.
+        """
+        if self.mask is None:
+            return False
+        return any(0 < self.table[value] < UNKNOWN for value in np.unique(read_mask(self.mask)))
+
     def objects(self, hw: Size) -> UInt8 | None:
         """Reads the number of each pixel's object.
 

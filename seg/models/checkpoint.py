@@ -49,6 +49,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise ArtefactError(f"{path} was not written by dinoseg's train.py.")
+    if missing := sorted({"spec", "state"} - contents.keys()):
+        raise ArtefactError(f"{path} lacks {', '.join(missing)}; take one that train.py wrote.")
     return contents
 
 

@@ -50,6 +50,13 @@ class SegmentationNet(Net):
         return maps
 
 
+def check_arch(name: str) -> None:
+    """Raises ArtefactError where there is no such architecture."""
+    if name not in ("lite", *CONFIGS):
+        known = ", ".join(["lite", *CONFIGS])
+        raise ArtefactError(f"No architecture '{name}'; expected one of {known}.")
+
+
 def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
     """Builds the network that a spec describes.
 
@@ -63,9 +70,7 @@ def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
     num_classes = len(spec.classes)
     if spec.arch == "lite":
         return LiteNet(num_classes, spec.mean, spec.std)
-    if spec.arch not in CONFIGS:
-        known = ", ".join(["lite", *CONFIGS])
-        raise ArtefactError(f"No architecture '{spec.arch}'; expected one of {known}.")
+    check_arch(spec.arch)
     if backbone is None:
         vit = DinoVisionTransformer(CONFIGS[spec.arch])
         backbone = Backbone(vit, spec.layers, name=spec.arch, source=spec.backbone)

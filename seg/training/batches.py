@@ -121,7 +121,7 @@ class Batches:
     @functools.cached_property
     def digests(self) -> list[str]:
         """A hash of each sample's picture, mask and labels' meaning."""
-        return [_digest(sample) for sample in self.samples]
+        return [digest_of(sample) for sample in self.samples]
 
     def _view(self, index: int, rng: np.random.Generator) -> View:
         view = self.augment.view(*self._fitted(index))
@@ -179,6 +179,7 @@ def _fitted(image: UInt8, labels: UInt8, input_hw: Size) -> View:
     return resize(image, box.image_hw), resize_labels(labels, box.image_hw)
 
 
-def _digest(sample: Sample) -> str:
+def digest_of(sample: Sample) -> str:
+    """Returns a hash of a sample's picture, mask and labels' meaning; not of their place."""
     files = [sha256_of(path) if path else "" for path in (sample.image, sample.mask)]
     return hashlib.sha256("".join(files).encode() + sample.table).hexdigest()

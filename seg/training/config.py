@@ -36,7 +36,8 @@ class SegmentationConfig:
         views: Views of each picture that a frozen backbone sees, once each: what it says of them
             is kept on disk, and epochs draw from these. 0 draws new views in each epoch and runs
             the backbone every time.
-        samples: Views in an epoch; None takes one of each training picture.
+        samples: Views in an epoch; None takes as many as there are training pictures: each once
+            where the data sets have the same number and weight, else drawn by their weights.
         batch: Views in a step.
         lr: Learning rate of AdamW after the warm-up.
         weight_decay: Weight decay of AdamW.

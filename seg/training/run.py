@@ -10,6 +10,7 @@ overlays.png   validation pictures with the masks of the last epoch
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,12 @@ class Run:
         """The checkpoint that training goes on from."""
         return self.folder / "last.pt"
 
+    @property
+    def result(self) -> Path:
+        """The checkpoint to use: the best, or the last where the best was deleted."""
+        best = self.folder / "best_iou.pt"
+        return best if best.exists() else self.last
+
     def is_stale(self, patience: int) -> bool:
         """Tells whether the last `patience` epochs brought no better IoU; 0 is never."""
         scores = [row["iou"] for row in self.history]
@@ -68,22 +75,41 @@ class Run:
         except OSError as error:
             raise ArtefactError(f"--output {self.folder}: {error.strerror}.") from error
 
-    def resume(self, config: SegmentationConfig) -> dict[str, Any]:
+    def resume(self, config: SegmentationConfig, data: Mapping[str, str]) -> dict[str, Any]:
         """Reads the last epoch's checkpoint.
 
+        Args:
+            config: The choices now.
+            data: The `fingerprint` of each part of the data now.
+
         Raises:
-            ArtefactError: There is none, or it was trained with other choices.
+            ArtefactError: There is none, or it was trained with other choices or other data.
         """
         contents = read_checkpoint(self.last)
         if "training" not in contents:
             raise ArtefactError(f"{self.last} is a finished model, not a training to go on with.")
         then, now = earlier(contents["training"]["config"]), config.to_dict()
-        others = sorted(key for key in now if then[key] != now[key])
-        if others:
-            said = ", ".join(f"{key} was {then[key]}, is {now[key]}" for key in others)
+        if said := _changed(then, now):
             raise ArtefactError(f"--resume needs the same choices as before: {said}.")
+        if said := _changed(contents["training"].get("data", data), data):
+            raise ArtefactError(
+                f"--resume needs the same pictures, masks, split and teacher as before: {said}. "
+                "Put them back, or train anew into another --output."
+            )
         self.history = list(contents["training"]["history"])
         return contents
+
+    def lost(self) -> list[str]:
+        """Says which best checkpoints are gone: their weights are nowhere else."""
+        best = (("best_iou.pt", "iou", max), ("best_loss.pt", "val_loss", min))
+        lines = []
+        for name, key, choose in best:
+            if self.history and not (self.folder / name).exists():
+                epoch = choose(self.history, key=lambda row: row[key])["epoch"]
+                lines.append(
+                    f"{name}, of epoch {epoch:g}, is gone; only a better epoch writes it again"
+                )
+        return lines
 
     def keep(self, net: Net, spec: ModelSpec, row: Row, training: dict[str, Any]) -> None:
         """Writes an epoch: its row, its checkpoint, and the best ones where it is best.
@@ -99,6 +125,17 @@ class Run:
             save_net(self.folder / "best_loss.pt", net, spec, row=row)
         write_csv(self.folder / "log.csv", self.history)
         save_net(self.last, net, spec, training={**training, "history": self.history})
+
+
+def fingerprint(digests: Sequence[str]) -> str:
+    """Says how many samples there are, and which: other contents or another order is another."""
+    return f"{len(digests)} pictures {hashlib.sha256(''.join(digests).encode()).hexdigest()[:16]}"
+
+
+def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Says which values differ; empty where none does."""
+    others = sorted(key for key in now if key in then and then[key] != now[key])
+    return ", ".join(f"{key} was {then[key]}, is {now[key]}" for key in others)
 
 
 def earlier(text: str) -> dict[str, Any]:

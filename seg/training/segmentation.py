@@ -14,21 +14,22 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 import seg
+from seg.data.check import judges
 from seg.data.samples import DataSet
-from seg.errors import ArtefactError, DataError, SegError
+from seg.errors import DataError, SegError, SpecMismatch
 from seg.models.base import Net, count_parameters
 from seg.models.nets import SegmentationNet, build_net
 from seg.models.official import load_backbone
 from seg.runtimes.pytorch import TorchRuntime
 from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
-from seg.training.batches import Batch, Batches
+from seg.training.batches import Batch, Batches, digest_of
 from seg.training.cache import Cache, default_folder
 from seg.training.config import SegmentationConfig
 from seg.training.features import CachedRuntime, Features, backbone_id
 from seg.training.losses import Mix, distillation, segmentation_loss
 from seg.training.precision import autocast, resolve
-from seg.training.run import Row, Run, write_csv
+from seg.training.run import Row, Run, fingerprint, write_csv
 from seg.training.schedule import learning_rate
 from seg.training.teacher import Teacher
 from seg.training.validation import draw, validate
@@ -71,6 +72,17 @@ def summary(net: Net, spec: ModelSpec) -> str:
     return "\n".join(lines)
 
 
+def _check_steps(batches: Batches, spec: ModelSpec) -> None:
+    """Raises SpecMismatch where a step is a single cell: a batch norm has no deviation of that."""
+    count, size = batches.config.samples or len(batches.samples), batches.config.batch
+    num_views, (height, width) = count % size or size, batches.letterbox.canvas_hw
+    if num_views * height * width <= spec.stride**2:
+        raise SpecMismatch(
+            f"The last of an epoch's {count} views is a step of its own, of {width}x{height} "
+            f"pixels, one cell of {spec.arch}; take another --batch, or a larger --crop or --imgsz."
+        )
+
+
 class Trainer:
     """Everything that changes while a network is trained.
 
@@ -92,20 +104,20 @@ class Trainer:
     ) -> None:
         self.config, self.device = config, device
         cache = cache or default_folder()
-        # Pictures of the background alone have no IoU that could say which epoch is best.
-        judges = [data.valid for data in sets if any(sample.mask for sample in data.valid)]
-        if not judges or not any(data.train for data in sets):
-            raise DataError(
-                "Training needs pictures to learn from, and pictures with masks to validate on."
-            )
         if any(data.doubt for data in sets) and not config.teacher:
             raise DataError("doubt= needs a teacher to doubt with; it belongs to train.py distill.")
-        self.valid = judges[0]
+        self.valid = judges(sets)
         self.net, self.spec = make_net(config)
         self.net = self.net.to(device)
         self.teacher = self._teacher(cache) if config.teacher else None
         self.batches = Batches(sets, self.spec, config, self.teacher)
+        _check_steps(self.batches, self.spec)
         self.run = run
+        self.data = {
+            "train": fingerprint(self.batches.digests),
+            "valid": fingerprint([digest_of(sample) for sample in self.valid]),
+            "teacher": fingerprint(self.teacher.files if self.teacher else []),
+        }
         self.optimiser = torch.optim.AdamW(
             (p for p in self.net.parameters() if p.requires_grad),
             config.lr,
@@ -169,10 +181,8 @@ class Trainer:
 
     def resume(self) -> None:
         """Takes up where the run's last epoch ended; the rest is as if there had been no stop."""
-        contents = self.run.resume(self.config)
+        contents = self.run.resume(self.config, self.data)
         training = contents["training"]
-        if self.teacher and training["teacher"] != self.teacher.files:
-            raise ArtefactError("--resume needs the same teacher as before; its file has changed.")
         self.judged.load_state_dict(contents["state"])
         self.net.load_state_dict(training["net"], strict=False)
         self.optimiser.load_state_dict(training["optimiser"])
@@ -191,7 +201,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "averaged": int(self.ema.n_averaged) if self.ema else 0,
             "config": json.dumps(self.config.to_dict()),
-            "teacher": self.teacher.files if self.teacher else [],
+            "data": self.data,
         }
 
     def _epoch(self, epoch: int) -> tuple[float, float]:

@@ -42,7 +42,8 @@ def draw(run: Run, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
     with atomic(run.folder / "curves.png") as part:
         curves(run.history).savefig(part, dpi=100)
     with atomic(run.folder / "overlays.png") as part:
-        cv2.imwrite(str(part), contact_sheet(segmenter, samples))
+        # Not imwrite, which leaves a cut file and says nothing where the disk is full.
+        part.write_bytes(cv2.imencode(".png", contact_sheet(segmenter, samples))[1].tobytes())
 
 
 def curves(history: Sequence[Row]) -> Figure:

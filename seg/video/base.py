@@ -1,7 +1,6 @@
 """What flows through the loop, and its two ends: Frame, Source, Sink."""
 
 import dataclasses
-import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -70,8 +69,3 @@ class Sink(Closing, ABC):
 
     def finish(self) -> None:
         """Says, before `close`, that the source ended by itself: nothing is missing."""
-
-
-def say(text: str) -> None:
-    """Tells the user something on stderr while the pictures move."""
-    print(text, file=sys.stderr, flush=True)

@@ -12,8 +12,8 @@ import numpy as np
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from seg.geometry import Size, resize
+from seg.notes import note
 from seg.results import UInt8
-from seg.video.base import say
 
 # Measured on 2 cores, 1280x720 street scene, CPU ms per frame and kB for 150 frames at the same
 # quality (36.6 dB): ultrafast 5.6 / 3116, superfast 8.5 / 2109, veryfast 12.3 / 1419. Superfast
@@ -30,7 +30,7 @@ class Encoder:
         self.hw: Size = picture.shape[0], picture.shape[1]
         self.even_hw: Size = self.hw[0] + self.hw[0] % 2, self.hw[1] + self.hw[1] % 2
         if self.hw != self.even_hw:
-            say(
+            note(
                 f"{self.hw[1]}x{self.hw[0]} is odd and H.264 is even: the last column or row is "
                 f"there twice, in {self.even_hw[1]}x{self.even_hw[0]}"
             )
@@ -134,7 +134,7 @@ class Origin:
             if codec in out.supported_codecs:
                 self.copies[track.index] = out.add_stream_from_template(track)
             else:
-                say(f"sound left out: MP4 cannot hold {codec}")
+                note(f"sound left out: MP4 cannot hold {codec}")
         self.out = out
         if self.copies:
             self.packets = self.file.demux(list(self.file.streams.audio))

@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 
 from seg.errors import SourceError
+from seg.notes import note
 from seg.pictures import read_picture
 from seg.results import UInt8
-from seg.video.base import Frame, Source, say
+from seg.video.base import Frame, Source
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
@@ -75,7 +76,7 @@ def _find(text: str) -> list[Path]:
     pictures = [file for file in files if _looks_like_picture(file)]
     for file in files:
         if file not in pictures:
-            say(f"skipped, not a picture: {file}")
+            note(f"skipped, not a picture: {file}")
     if not pictures:
         raise SourceError(f"There is no picture in {text}; expected .jpg, .png and the like.")
     return pictures

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from seg.artefacts import atomic, refuse_overwrite
 from seg.errors import SourceError
+from seg.notes import note
 from seg.results import Mask, UInt8
-from seg.video.base import Frame, Sink, say
+from seg.video.base import Frame, Sink
 from seg.video.mp4 import Encoder, count_frames
 
 AHEAD = 8  # pictures that wait for the encoder; 22 MB at 1280x720
@@ -92,7 +93,7 @@ class Mp4Writer(Sink):
         if self.num_frames:
             self._atomic.__exit__(None, None, None)
             if not self._is_complete:
-                say(f"{self.path} holds the {self.num_frames} frames until here")
+                note(f"{self.path} holds the {self.num_frames} frames until here")
         else:
             self._part.unlink(missing_ok=True)
 

@@ -15,8 +15,9 @@ import cv2
 
 from seg.errors import SourceError
 from seg.geometry import Size
+from seg.notes import note
 from seg.results import UInt8
-from seg.video.base import Frame, Source, say
+from seg.video.base import Frame, Source
 from seg.video.mp4 import missing_end
 
 RETRIES, FIRST_WAIT_S, LONGEST_WAIT_S = 8, 0.5, 10.0
@@ -155,7 +156,7 @@ class Stream(Source):
         if failures == RETRIES:
             raise SourceError(f"{self.shown} gave no frame in {RETRIES} tries; is the sender on?")
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**failures)
-        say(f"no frame from {self.shown}; try {failures + 1} of {RETRIES} in {wait_s:g} s")
+        note(f"no frame from {self.shown}; try {failures + 1} of {RETRIES} in {wait_s:g} s")
         self._capture.release()
         if not self.stop.wait(wait_s):
             self._capture = _open_stream(self.url)

@@ -40,8 +40,10 @@ def test_an_output_of_ones_own_is_not_replaced(demo, clip, here, tiny, capsys):
     (here / "mine.mp4").write_bytes(b"mine")
     words = ["--model", str(tiny), "--input", str(clip), "--output", "mine.mp4"]
     assert cli.run(demo.main, words) == 1
-    assert "exists already" in capsys.readouterr().err
+    assert "add --overwrite" in capsys.readouterr().err
     assert (here / "mine.mp4").read_bytes() == b"mine"
+    assert cli.run(demo.main, [*words, "--overwrite"]) == 0
+    assert (here / "mine.mp4").read_bytes() != b"mine"
 
 
 def test_missing_photos_are_one_line(demo, here, monkeypatch, capsys):

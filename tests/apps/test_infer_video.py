@@ -106,6 +106,13 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(infer, clip, here, words
     assert {path: path.read_bytes() for path in here.iterdir()} == before
 
 
+def test_a_model_that_is_missing_leaves_no_folder(load_app, clip, here, capsys):
+    words = ["--input", str(clip), "--output", "new/out.mp4", "--model", "none.onnx"]
+    assert cli.run(load_app("infer_video").main, words) == 1
+    assert "none.onnx" in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["clip.mp4"]
+
+
 def test_a_wrong_size_leaves_no_file(infer, clip, here, monkeypatch):
     def broken(self, image):
         from seg.errors import EngineFailure

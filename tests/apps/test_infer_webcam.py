@@ -84,6 +84,13 @@ def test_a_file_plays_too(infer, clip, here, capsys):
 
 
 def test_a_camera_that_is_not_there_leaves_no_file(infer, here, capsys):
-    assert infer("--input", 98, "--no-show", "--output", "out.mp4") == 1
+    assert infer("--input", 98, "--no-show", "--output", "new/out.mp4") == 1
     assert "error: Camera 98 cannot be opened" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+def test_a_model_that_is_missing_leaves_no_folder(app, here, capsys):
+    words = ["--input", "1", "--no-show", "--output", "new/out.mp4", "--model", "none.onnx"]
+    assert cli.run(app.main, words) == 1
+    assert "none.onnx" in capsys.readouterr().err
     assert list(here.iterdir()) == []

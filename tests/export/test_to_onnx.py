@@ -74,7 +74,7 @@ def test_the_file_describes_itself_and_no_machine(lite, tmp_path):
     model = onnx.load(str(tmp_path / "person.onnx"))
     values = {prop.key: prop.value for prop in model.metadata_props}
     spec = json.loads(values[METADATA_KEY])
-    assert spec["classes"] == list(CLASSES) and spec["colours"] == "RGB"
+    assert spec["classes"] == list(CLASSES) and spec["layers"] == []
     assert len(spec["source_sha256"]) == 64 and spec["input_hw"] == [320, 320]
     parity = json.loads(values["dinoseg.parity"])
     assert parity["frames"] == 4 and len(parity["frames_sha256"]) == 4

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import torch
 
@@ -73,8 +74,6 @@ def test_a_crop_that_is_no_multiple_of_the_stride_is_padded_with_ignore(discs):
 
 
 def test_weights_decide_how_often_a_set_is_drawn(discs, tmp_path):
-    import cv2
-
     for index in range(5):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((64, 64, 3), np.uint8))
     sets = [open_dataset(f"{discs},weight=3"), open_dataset(f"{tmp_path},negatives,weight=1")]
@@ -100,6 +99,21 @@ def test_pasting_copies_people_and_nothing_else():
     assert (labels[2:6, 2:6] == 1).all() and (labels == 1).sum() == 16
     assert (image[3:5, 3:5] == 200).all()
     assert (image[0] == 0).all() and (image[:, 0] == 0).all() and (image[7] == 0).all()
+
+
+def test_people_come_into_pictures_without_them_by_pasting_alone(discs, tmp_path):
+    cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((96, 96, 3), np.uint8))
+    sets = [open_dataset(str(discs)), open_dataset(f"{tmp_path},negatives,val=0")]
+
+    def share(paste):
+        stream = Batches(sets, SPEC, dataclasses.replace(SMALL, paste=paste, scale=(0.6, 0.7)))
+        empty = len(stream.samples) - 1
+        assert stream.samples[empty].mask is None
+        return np.mean([(stream.numbered(empty, k)[1] == 1).any() for k in range(80)])
+
+    assert share(0) == 0
+    assert share(1) > 0.9  # whole pictures are pasted from; few views of them miss the disc
+    assert 0.35 < share(0.5) < 0.65
 
 
 def test_the_networks_take_what_batches_give(discs):

@@ -1,14 +1,26 @@
 """Flags that change how a training goes: losses, early stopping, TensorBoard."""
 
 import csv
+import dataclasses
 import sys
 import types
 
 import pytest
+import torch
 
-from seg import cli
+from seg import Segmenter, cli
+from seg.data import open_dataset
+from seg.models.checkpoint import load_net, read_checkpoint
+from seg.training.config import SegmentationConfig
+from seg.training.features import CachedRuntime
 from seg.training.run import Run
+from seg.training.segmentation import Trainer
+from seg.training.validation import validate
 from train import config_of, flags, main
+
+TINY = SegmentationConfig(
+    arch="tiny", backbone="random", input_hw=(84, 84), batch=4, precision="float32"
+)
 
 
 def run_of(*scores):
@@ -63,6 +75,30 @@ def test_choices_that_make_no_sense_get_one_line(tmp_path, words, capsys):
     assert cli.run(main, [*words, "--output", str(tmp_path / "run")]) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and words[0] in lines[0].replace("_", "-")
+
+
+def test_the_averaged_network_is_the_one_that_is_kept_and_judged(tiny, discs, tmp_path):
+    """The average as its definition says: the first step's weights, then a tenth of each other."""
+    config = dataclasses.replace(TINY, views=1, epochs=1, ema=0.9, lr=0.05)
+    got = Trainer(config, [open_dataset(str(discs))], Run(tmp_path), torch.device("cpu"))
+    step, seen = got._step, []
+
+    def watch(*batch):
+        loss = step(*batch)
+        seen.append(got.net.head.conv_seg.weight.detach().clone())
+        return loss
+
+    got._step = watch
+    (row,) = got.train()
+    average = seen[0]
+    for weight in seen[1:]:
+        average = 0.9 * average + 0.1 * weight
+    kept = read_checkpoint(tmp_path / "best_iou.pt")["state"]["head.conv_seg.weight"]
+    assert len(seen) == 3 and not torch.allclose(kept, seen[-1], atol=1e-3)
+    torch.testing.assert_close(kept, average)
+    net, spec = load_net(tmp_path / "last.pt")
+    runtime = CachedRuntime(net, spec, torch.device("cpu"), got.features)
+    assert validate(Segmenter(runtime), got.valid)[1] == pytest.approx(row["val_loss"])
 
 
 def test_tensorboard_gets_every_epoch(tiny, discs, tmp_path, monkeypatch):

@@ -158,7 +158,7 @@ def test_resume_asks_for_the_same_teacher(discs, tmp_path, capsys):
     assert all(torch.equal(before[name], after[name]) for name in before)
     constant(teacher, 2.0)
     assert cli.run(main, [*args, "--resume"]) == 1
-    assert "same teacher" in capsys.readouterr().err
+    assert "split and teacher as before" in capsys.readouterr().err
 
 
 def test_a_teacher_with_other_classes_is_refused(tmp_path):

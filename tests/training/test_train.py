@@ -207,3 +207,15 @@ def test_bad_flags_get_one_line(discs, tmp_path, flags, said, capsys):
     assert cli.run(main, args) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("error:") and said in lines[-1]
+
+
+def test_an_architecture_that_is_none_is_said_before_anything_is_read_or_downloaded(
+    tmp_path, monkeypatch, capsys
+):
+    from seg.data import penn_fudan
+
+    monkeypatch.setattr(penn_fudan, "download", lambda: pytest.fail("downloaded"))
+    run = tmp_path / "run"
+    assert cli.run(main, ["--arch", "dinov2_vits16", "--output", str(run)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "'dinov2_vits16'; expected one of lite, dinov2_vits14, " in line and not run.exists()
