@@ -4,8 +4,8 @@ last.pt        after each epoch: weights and all that `--resume` needs
 best_iou.pt    the epoch with the best IoU of the validation pictures
 best_loss.pt   the epoch with the lowest validation loss
 log.csv        a row for each epoch
-curves.png     the same as a picture
-overlays.png   validation pictures with the masks of the last epoch
+curves.png     the same as a picture, drawn at most twice a minute, and at the end
+overlays.png   validation pictures with the masks of that epoch
 """
 
 import csv

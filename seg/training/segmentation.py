@@ -34,6 +34,8 @@ from seg.training.schedule import learning_rate
 from seg.training.teacher import Teacher
 from seg.training.validation import draw, validate
 
+DRAW_EVERY_S = 30.0
+
 
 def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
     """Builds the network to train and its spec; the backbone's weights are looked up or loaded.
@@ -151,6 +153,7 @@ class Trainer:
             self.features.fill()
         if self.teacher:
             self._ask(self.teacher)
+        drawn = time.monotonic()
         for epoch in range(len(self.run.history), self.config.epochs):
             if self.run.is_stale(self.config.patience):
                 tqdm.write(f"stopped: no better IoU in {self.config.patience} epochs", sys.stderr)
@@ -170,13 +173,17 @@ class Trainer:
                 "seconds": time.monotonic() - started,
             }
             self.run.keep(self.judged, self.spec, row, self._state())
-            draw(self.run, segmenter, self.valid)
+            # Where an epoch takes a second, pictures of each would take as long again.
+            if time.monotonic() - drawn > DRAW_EVERY_S:
+                draw(self.run, segmenter, self.valid)
+                drawn = time.monotonic()
             watch(row)
             tqdm.write(
                 f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.4f}  val loss {val_loss:.4f}"
                 f"  IoU {row['iou']:.4f}  mIoU {row['miou']:.4f}  {row['seconds']:.0f} s",
                 file=sys.stderr,
             )
+        draw(self.run, Segmenter(self._runtime()), self.valid)
         return self.run.history
 
     def resume(self) -> None:
