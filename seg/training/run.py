@@ -85,6 +85,11 @@ class Run:
         Raises:
             ArtefactError: There is none, or it was trained with other choices or other data.
         """
+        if not self.last.is_file():
+            raise ArtefactError(
+                f"{self.folder} holds no training to go on with: no epoch was finished in it; "
+                "leave --resume out."
+            )
         contents = read_checkpoint(self.last)
         if "training" not in contents:
             raise ArtefactError(f"{self.last} is a finished model, not a training to go on with.")
