@@ -28,7 +28,7 @@ def gpu() -> str:
         answer = subprocess.run(query, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return ", ".join(answer.split("\n")).rstrip(", ")
+    return ", ".join(answer.splitlines())
 
 
 def versions() -> dict[str, str]:
