@@ -2,7 +2,8 @@
 # make demo VIDEO=my.mp4  the same on a video of yours
 # make test               install everything and run the tests
 # make person-lite        train the embedded model again, from the data sets in DATA
-# make reproduce          download DINOv2 and Penn-Fudan, train, measure, write docs/RESULTS.md
+# make reproduce          download DINOv2 and Penn-Fudan, train, measure, write docs/RESULTS.md;
+#                         IMAGES="folder clip.mp4" adds pictures for lite to learn from DINOv2 on
 # make trt-check          with an NVIDIA GPU: build TensorRT engines, compare masks, print a report
 # make check              lint, types, tests: what must pass before a change lands
 PYTHON ?= python3
@@ -35,7 +36,8 @@ person-lite: .venv/all.stamp
 	  --output weights/person-lite.onnx --overwrite
 
 reproduce: .venv/all.stamp
-	$(BIN)/python apps/reproduce.py --output docs/RESULTS.md --overwrite
+	$(BIN)/python apps/reproduce.py $(if $(IMAGES),--images $(IMAGES)) \
+	  --output docs/RESULTS.md --overwrite
 
 trt-check: .venv/gpu.stamp
 	$(BIN)/python export/trt_check.py --models weights/person-lite.onnx

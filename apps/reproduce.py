@@ -1,4 +1,4 @@
-"""Downloads DINOv2 and Penn-Fudan, trains and measures both recipes, and writes the results.
+"""Downloads DINOv2 and Penn-Fudan, trains, measures, and writes the results down.
 
     python apps/reproduce.py
     python apps/reproduce.py --quick      the same steps, cut short; the numbers mean nothing
@@ -35,6 +35,9 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--backbone", type=Path, metavar="FILE", help="default: Meta's, downloaded")
     p.add_argument("--arch", default=ARCH, help="an official DINOv2 name")
     cli.add_imgsz(p, (640, 640), "box that pictures are fitted into (default: 640 640)")
+    text = "pictures without labels for the distillation: folders and videos, none of them of the "
+    text += "validation pictures; default: the training pictures alone"
+    p.add_argument("--images", nargs="+", type=Path, default=[], metavar="PATH", help=text)
     p.add_argument("--device", choices=DEVICES, default="auto", help="where networks run")
     p.add_argument("--quick", action="store_true", help="try the steps; the numbers mean nothing")
     p.add_argument("--folder", type=Path, metavar="DIR", help="default: runs/reproduce[-quick]")
@@ -56,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         backbone=args.backbone or find_official(args.arch),
         arch=args.arch,
         imgsz=tuple(args.imgsz),
+        images=tuple(args.images),
         folder=folder,
         device=args.device,
         quick=args.quick,

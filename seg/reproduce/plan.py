@@ -9,6 +9,7 @@ from seg.reproduce.steps import Step
 
 # What makes every training short and every number meaningless.
 QUICK_HEAD = ("--epochs", "1", "--views", "1", "--samples", "12", "--batch", "4", "--warmup", "1")
+QUICK_LITE = ("--epochs", "1", "--samples", "8", "--batch", "4", "--crop", "64", "64")
 RECIPES = ("seed", "dinov2")
 
 
@@ -21,6 +22,7 @@ class Choices:
         backbone: DINOv2's weights in the official format.
         arch: The official name that they belong to.
         imgsz: Width and height of the box that pictures are fitted into.
+        images: Pictures without labels for the distillation, as `train.py distill` takes them.
         folder: Where everything is kept.
         device: As `train.py` takes it.
         quick: Whether trainings are cut so short that only the steps themselves are tried.
@@ -30,6 +32,7 @@ class Choices:
     backbone: Path
     arch: str
     imgsz: tuple[int, int]
+    images: tuple[Path, ...]
     folder: Path
     device: str
     quick: bool
@@ -66,7 +69,7 @@ def plan(choices: Choices) -> tuple[list[Step], list[Row]]:
     """Returns the steps, in order, and the rows of the table."""
     trainings = {name: _training(name, choices) for name in RECIPES}
     main = trainings["dinov2"]
-    wide = _export(main, choices)
+    wide, distilled = _export(main, choices), _distillation(main, choices)
     square = "x".join(map(str, choices.imgsz))
     at_16_9 = "x".join(map(str, choices.wide))
     rows = [
@@ -98,8 +101,15 @@ def plan(choices: Choices) -> tuple[list[Step], list[Row]]:
             evaluation=_evaluation("lite-shipped", DEFAULT_MODEL, choices),
             training=None,
         ),
+        Row(
+            model="lite, distilled from recipe dinov2, last epoch",
+            size=square,
+            evaluation=_evaluation("lite-distilled", distilled.makes, choices),
+            training=distilled,
+        ),
     ]
-    return [*trainings.values(), wide, *(row.evaluation for row in rows)], rows
+    made = [*trainings.values(), wide, distilled]
+    return [*made, *(row.evaluation for row in rows)], rows
 
 
 def _training(name: str, choices: Choices) -> Step:
@@ -114,6 +124,22 @@ def _training(name: str, choices: Choices) -> Step:
         command=("train.py", *words, "--output", str(output)),
         makes=output / "last.pt",
         needs=(choices.data, choices.backbone),
+        resumes=True,
+        scratch=cache,
+    )
+
+
+def _distillation(teacher: Step, choices: Choices) -> Step:
+    output, cache = choices.folder / "distilled", choices.folder / "cache" / "distilled"
+    words = ["--teacher", str(teacher.makes), "--student", "lite", "--data", str(choices.data)]
+    words += ["--images", *map(str, choices.images)] if choices.images else []
+    words += ["--imgsz", *map(str, choices.imgsz), *(QUICK_LITE if choices.quick else ())]
+    words += ["--device", choices.device, "--cache-dir", str(cache)]
+    return Step(
+        name="distill",
+        command=("train.py", "distill", *words, "--output", str(output)),
+        makes=output / "last.pt",
+        needs=(choices.data, teacher.makes, *choices.images),
         resumes=True,
         scratch=cache,
     )

@@ -69,13 +69,13 @@ def test_every_step_runs_once_and_the_page_says_what_they_found(
     assert capsys.readouterr().out.splitlines()[-1] == "runs/reproduce-quick/RESULTS.md"
     folder = tmp_path / "runs" / "reproduce-quick"
     page = (folder / "RESULTS.md").read_text()
-    assert commands.count("train.py") == 2 and commands.count("apps/evaluate.py") == 7
+    assert commands.count("train.py") == 3 and commands.count("apps/evaluate.py") == 8
     assert "numbers mean nothing" in page and "not a file whose hash is published" in page
     assert len([line for line in page.splitlines() if line.startswith("    python ")]) == len(
         commands
     )
     head, *rows = rows_of(page)
-    assert len(rows) == 7 and all(len(row) == len(head) for row in rows)
+    assert len(rows) == 8 and all(len(row) == len(head) for row in rows)
     report = json.loads((folder / "dinov2-wide.json").read_text())
     assert report["imgsz"] == [84, 47] and report["canvas"] == [84, 56]
     assert json.loads((folder / "dinov2-tta.json").read_text())["tta"] == 1

@@ -60,6 +60,7 @@ def whole():
             backbone=Path("v.pth"),
             arch="dinov2_vits14",
             imgsz=(640, 640),
+            images=(Path("street.mp4"),),
             folder=Path("runs/r"),
             device="auto",
             quick=False,
@@ -74,12 +75,15 @@ def test_the_plan_is_what_was_promised(whole):
     assert lines[2].endswith("--imgsz 640 360") and "export/to_onnx.py" in lines[2]
     assert any("--tta 5" in line for line in lines)
     assert any("person-lite.onnx" in line for line in lines)
+    distill = next(line for line in lines if line.startswith("python train.py distill"))
+    assert "--teacher runs/r/dinov2/last.pt --student lite" in distill
+    assert "--images street.mp4" in distill
     assert not any("--epochs" in line for line in lines)
 
 
 def test_every_step_needs_only_what_is_given_or_made_before(whole):
     steps, rows = whole
-    made = {Path("PF"), Path("v.pth"), ROOT / "weights" / "person-lite.onnx"}
+    made = {Path("PF"), Path("v.pth"), Path("street.mp4"), ROOT / "weights" / "person-lite.onnx"}
     for one in steps:
         # A training makes its best epoch beside its last.
         assert {path.with_name("last.pt") if path.stem == "best_iou" else path
