@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "machine": ", ".join(filter(None, (machine.cpu(), machine.gpu()))),
         "versions": machine.versions(),
     }
-    records = steps.run_steps(todo, folder / "steps", world, steps.execute, cli.note)
+    records = steps.run_steps(todo, folder / "steps", world, steps.execute)
     about = about_of(choices, world, records)
     text = page(todo, rows, records, about, data=choices.data.name, quick=args.quick)
     with atomic(output) as part:

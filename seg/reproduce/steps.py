@@ -16,6 +16,7 @@ from typing import Any
 
 from seg.artefacts import atomic, sha256_of
 from seg.errors import SegError
+from seg.notes import note
 
 ROOT = Path(__file__).resolve().parents[2]
 INTERRUPTED = 130
@@ -72,7 +73,6 @@ def run_steps(
     folder: Path,
     world: Mapping[str, Any],
     execute: Execute,
-    note: Callable[[str], None],
 ) -> dict[str, Record]:
     """Runs the steps that are not done, in order.
 
@@ -81,7 +81,6 @@ def run_steps(
         folder: Where their records are kept.
         world: What else decides every step, such as versions; plain JSON values.
         execute: Runs a command's words and returns its exit code.
-        note: Says what is going on.
 
     Returns:
         The record of each step, by name.
@@ -93,7 +92,7 @@ def run_steps(
     records = {}
     for number, step in enumerate(steps, 1):
         place = f"step {number}/{len(steps)}, {step.name}"
-        records[step.name] = _run(step, folder / f"{step.name}.json", world, execute, note, place)
+        records[step.name] = _run(step, folder / f"{step.name}.json", world, execute, place)
     return records
 
 
@@ -102,7 +101,6 @@ def _run(
     file: Path,
     world: Mapping[str, Any],
     execute: Execute,
-    note: Callable[[str], None],
     place: str,
 ) -> Record:
     """Brings one step about; returns its record."""
