@@ -2,13 +2,15 @@
 # make demo VIDEO=my.mp4  the same on a video of yours
 # make test               install everything and run the tests
 # make person-lite        train the embedded model again, from the data sets in DATA
+# make reproduce          download DINOv2 and Penn-Fudan, train, measure, write docs/RESULTS.md;
+#                         IMAGES="folder clip.mp4" adds pictures for lite to learn from DINOv2 on
 # make trt-check          with an NVIDIA GPU: build TensorRT engines, compare masks, print a report
 # make check              lint, types, tests: what must pass before a change lands
 PYTHON ?= python3
 BIN := .venv/bin
 OPENCV := $(shell grep '^opencv-python==' requirements.txt)
 
-.PHONY: demo test lint types check person-lite trt-check
+.PHONY: demo test lint types check person-lite reproduce trt-check
 demo: .venv/demo.stamp
 	$(BIN)/python apps/demo.py $(if $(VIDEO),--input "$(VIDEO)")
 
@@ -32,6 +34,10 @@ person-lite: .venv/all.stamp
 	  "$(DATA)/negatives,negatives,val=80,seed=2,weight=0.2"
 	$(BIN)/python export/to_onnx.py --model runs/person-lite/last.pt \
 	  --output weights/person-lite.onnx --overwrite
+
+reproduce: .venv/all.stamp
+	$(BIN)/python apps/reproduce.py $(if $(IMAGES),--images $(IMAGES)) \
+	  --output docs/RESULTS.md --overwrite
 
 trt-check: .venv/gpu.stamp
 	$(BIN)/python export/trt_check.py --models weights/person-lite.onnx

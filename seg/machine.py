@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,6 +19,16 @@ OPENCV_WHEELS = (
 def cpu() -> str:
     """Returns the processor's name and how many cores this process may use."""
     return f"{_cpu_name()}, {_num_cores()} cores"
+
+
+def gpu() -> str:
+    """Returns the names of the NVIDIA GPUs as their driver says them; empty where none answers."""
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return ", ".join(answer.splitlines())
 
 
 def versions() -> dict[str, str]:

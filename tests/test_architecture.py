@@ -17,7 +17,7 @@ RANKS = [
     {"segmenter"},
     {"evaluation", "parity", "golden"},
     {"figures"},
-    {"cli", "training", "benchmark", "doctor"},
+    {"cli", "training", "benchmark", "doctor", "reproduce"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 DOORS = {

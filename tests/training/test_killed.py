@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from seg import cli
-from seg.models.checkpoint import read_checkpoint
+from seg.models.checkpoint import read_checkpoint, save_net
+from seg.models.nets import build_net
 from seg.models.vit import CONFIGS
+from seg.spec import ModelSpec
 from tests.training.killed import GOLDEN
 from train import main
 
@@ -24,6 +26,11 @@ SEGMENT = (
     *("--batch", "4", "--views", "2", "--epochs", "3", "--paste", "0.5", "--ema", "0.5"),
     *("--scheduler", "cosine", "--lr", "0.02", "--warmup", "0", "--precision", "float32"),
 )
+DISTIL = (
+    *("distill", "--teacher", "{teacher}", "--data", "{discs},doubt=0.5"),
+    *("--images", "{discs}/images", "--imgsz", "96", "96", "--crop", "64", "64", "--batch", "4"),
+    *("--samples", "8", "--epochs", "3", "--ema", "0.5", "--precision", "float32"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Case:
     """A command, and where it is killed.
 
     Attributes:
-        words: The command's, without --output; {discs} and {weights} stand for the paths.
+        words: The command's, without --output; {discs}, {weights} and {teacher} stand for paths.
         file: What the name of the file ends in that it dies at.
         count: The how manieth of them, from 1.
         again: What is added to the command to go on.
@@ -47,6 +54,8 @@ CASES = {
     "caching": Case(SEGMENT, ".features", 9, again=()),
     # The best checkpoints of this epoch are written by then, its row and last.pt are not.
     "training from the cache": Case(SEGMENT, "log.csv", 3),
+    "asking the teacher": Case(DISTIL, ".features", 9, again=()),
+    "distilling": Case(DISTIL, "log.csv", 2),
 }
 
 
@@ -56,6 +65,16 @@ def weights(golden, tmp_path_factory):
     path = tmp_path_factory.mktemp("golden") / "golden.pth"
     with np.load(golden / "vit_tiny14_state.npz") as file:
         torch.save({key: torch.from_numpy(file[key]) for key in file}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A network that has learned nothing, and says so of every picture alike."""
+    path = tmp_path_factory.mktemp("teacher") / "teacher.pt"
+    spec = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(96, 96), stride=32)
+    torch.manual_seed(0)
+    save_net(path, build_net(spec), spec)
     return path
 
 
@@ -76,11 +95,11 @@ def wholes():
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_killed_command_ends_as_an_uninterrupted_one(
-    name, discs, weights, wholes, tmp_path, tmp_path_factory, monkeypatch
+    name, discs, weights, teacher, wholes, tmp_path, tmp_path_factory, monkeypatch
 ):
     case = CASES[name]
     monkeypatch.setitem(CONFIGS, "golden", GOLDEN)
-    words = [word.format(discs=discs, weights=weights) for word in case.words]
+    words = [word.format(discs=discs, weights=weights, teacher=teacher) for word in case.words]
 
     def place(folder):
         monkeypatch.setenv("DINOSEG_CACHE", str(folder))

@@ -1,0 +1,79 @@
+"""Page: what a reproduction found, as Markdown, with all that is needed to judge it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seg.reproduce.plan import Row
+from seg.reproduce.steps import ROOT, Record, Step
+
+QUICK = """**A trial of the steps: every training was cut short after one epoch of a few views.
+These numbers mean nothing.**"""
+PROTOCOL = """One training of each recipe, seed 0. Measured on the pictures of `{data}` that
+`apps/evaluate.py` takes for validation (24 of Penn-Fudan's 170, by a fixed rule), which no training
+saw. Every score is of one confusion matrix of all their pixels, at the pictures' own size; people
+whom the data set leaves unlabelled count as errors where they are found. In parentheses: where 95 %
+of the score lie when the pictures are drawn again. With so few of them that is wide.
+
+*Last epoch* was not chosen by these pictures. *Best epoch by these pictures* was, as in the
+tutorial, which flatters it. Minutes are wall clock of the training command, computing the features
+included; downloads, evaluation and, of a distilled network, its teacher's training are not.
+`lite` as shipped was trained on more pictures than these (weights/person-lite.md).
+[METRICS.md](METRICS.md) says what the scores are."""
+
+
+def page(
+    steps: Sequence[Step],
+    rows: Sequence[Row],
+    records: Mapping[str, Record],
+    about: Mapping[str, str],
+    *,
+    data: str,
+    quick: bool,
+) -> str:
+    """Returns the page.
+
+    Args:
+        steps: All steps, in order.
+        rows: The lines of the table; the JSON files of their evaluations exist.
+        records: What is known of each step, by name.
+        about: What it was measured with: machine, versions and the like, for people.
+        data: Name of the data set.
+        quick: Whether the trainings were cut short.
+    """
+    lines = ["# Results", "", "Written by `make reproduce`; nothing here is filled in by hand.", ""]
+    lines += [QUICK, ""] if quick else []
+    lines += [f"- {name}: {value}" for name, value in about.items()]
+    lines += ["", PROTOCOL.format(data=data), ""]
+    lines += ["| model | fitted into | person IoU | mIoU | boundary IoU | minutes of training |"]
+    lines += ["|---|---|---|---|---|---:|"]
+    lines += [_line(row, records) for row in rows]
+    lines += ["", "## Commands", "", "In this order, each as a user may type it:", ""]
+    lines += [f"    {portable(step.line)}" for step in steps]
+    return "\n".join(lines) + "\n"
+
+
+def _line(row: Row, records: Mapping[str, Record]) -> str:
+    report = json.loads(row.evaluation.makes.read_text("utf-8"))
+    scores = [_score(report, key) for key in ("foreground_iou", "miou", "boundary_iou")]
+    minutes = _minutes(records[row.training.name]) if row.training else "-"
+    return f"| {' | '.join([row.model, row.size, *scores, minutes])} |"
+
+
+def _score(report: Mapping[str, Any], key: str) -> str:
+    """Returns a score and its interval in %, or a dash where it has none."""
+    low, high = report["intervals_95"][key]
+    if None in (report[key], low, high):
+        return "-"
+    return f"{100 * report[key]:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _minutes(record: Record) -> str:
+    """Returns a training's minutes; a run that was killed took some that nobody counted."""
+    return f"{'' if record.is_whole else 'over '}{record.seconds / 60:.1f}"
+
+
+def portable(text: str) -> str:
+    """Returns a command without the checkout's place, and with this user's home folder as `~`."""
+    return text.replace(f"{ROOT}/", "").replace(str(Path.home()), "~")
