@@ -77,7 +77,8 @@ def distinct_frames(video: Path, cache: Path) -> Path:
             kept.append(small)
             names.append(f"{frame.index:06}.jpg")
             with atomic(folder / names[-1]) as part:
-                cv2.imwrite(str(part), frame.image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+                jpeg = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+                part.write_bytes(jpeg.tobytes())
     with atomic(done) as part:
         part.write_text("\n".join(names) + "\n")
     return folder
