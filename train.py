@@ -61,6 +61,11 @@ def flags(task: str = "segment") -> argparse.ArgumentParser:
     p.add_argument("--data", nargs="+", metavar="FOLDER", help="data sets; default: Penn-Fudan")
     p.add_argument("--classes", nargs="+", metavar="NAME", help="default: background person")
     p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
+    text = (
+        "blocks of the backbone that the head reads, from 0; default: the last four; 11 alone is "
+    )
+    text += "the official linear head of a ViT-S or B"
+    p.add_argument("--layers", nargs="+", type=int, metavar="N", help=text)
     text = "choices in place of the defaults; flags go before both: dinov2, as its authors trained "
     text += "their ms heads, or seed, the tutorial's"
     p.add_argument("--recipe", choices=RECIPES, help=text)

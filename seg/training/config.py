@@ -19,6 +19,8 @@ class SegmentationConfig:
     Attributes:
         arch: `dinov2_vits14` or another official name, or `lite`.
         backbone: A weights file, `random`, or None: look for the official file, else download it.
+        layers: Blocks of the backbone that the head reads, from 0; empty: the last four, as for the
+            official `ms` heads. The last one alone is what the official `linear` heads read.
         data: Data sets, as `seg.data.open_dataset` reads them; the first one's validation split
             decides which epoch is best.
         classes: Class names, the background first.
@@ -61,6 +63,7 @@ class SegmentationConfig:
 
     arch: str = "dinov2_vits14"
     backbone: str | None = None
+    layers: tuple[int, ...] = ()
     data: tuple[str, ...] = ()
     classes: tuple[str, ...] = ("background", "person")
     input_hw: Size = (640, 640)
@@ -116,6 +119,8 @@ class SegmentationConfig:
                 "none: lite has no backbone",
                 self.arch != "lite" or self.backbone is None,
             ),
+            ("layers", "none: lite has no blocks", self.arch != "lite" or not self.layers),
+            ("layers", "each block once", len({*self.layers}) == len(self.layers)),
             ("lr", "a positive number", self.lr > 0),
             ("weight_decay", "0 or more", self.weight_decay >= 0),
             ("warmup", "0 or more steps", self.warmup >= 0),

@@ -53,7 +53,7 @@ def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
     )
     if config.arch == "lite":
         return build_net(spec), spec
-    backbone = load_backbone(config.arch, config.backbone)
+    backbone = load_backbone(config.arch, config.backbone, config.layers or None)
     spec = dataclasses.replace(
         spec, stride=backbone.patch_size, layers=backbone.layers, backbone=backbone.source
     )

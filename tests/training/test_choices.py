@@ -162,3 +162,40 @@ def test_recipes_train_and_resume(tiny, discs, tmp_path, recipe):
     args += ["--views", "1", "--samples", "4", "--output", str(tmp_path / "run")]
     assert main(args) == 0
     assert main([*args, "--resume"]) == 0
+
+
+@pytest.mark.parametrize("layers", [(3,), (0, 2), ()])
+def test_the_head_reads_the_layers_that_were_named(tiny, discs, tmp_path, layers):
+    """Read from the blocks themselves, one after the other."""
+    words = ["--layers", *map(str, layers)] if layers else []
+    args = ["--data", str(discs), *tiny, *words, "--views", "1", "--epochs", "1"]
+    assert main([*args, "--output", str(tmp_path)]) == 0
+    net, spec = load_net(tmp_path / "last.pt")
+    expected = layers or (0, 1, 2, 3)
+    assert spec.layers == expected
+    images = torch.rand(1, 3, 84, 84)
+    with torch.inference_mode():
+        tokens = net.backbone.vit.embed(net.normalise(images))
+        maps = []
+        for index, block in enumerate(net.backbone.vit.blocks):
+            tokens = block(tokens)
+            if index in expected:
+                patches = net.backbone.vit.norm(tokens)[:, 1:]
+                maps.append(patches.transpose(1, 2).reshape(1, 48, 6, 6))
+        expected_logits = net.head(torch.cat(maps, 1))
+        torch.testing.assert_close(net.training_logits(images)[0], expected_logits)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--layers", "4"], "blocks 0 to 3"),
+        (["--layers", "1", "1"], "each block once"),
+        (["--arch", "lite", "--layers", "1"], "lite has no blocks"),
+    ],
+)
+def test_layers_that_are_not_there_get_one_line(tiny, discs, tmp_path, words, said, capsys):
+    flags = ["--data", str(discs), *tiny, *words, "--output", str(tmp_path / "run")]
+    flags = [f for f in flags if f != "random" and f != "--backbone"] if "lite" in words else flags
+    assert cli.run(main, flags) == 1
+    assert said in capsys.readouterr().err.splitlines()[-1]
