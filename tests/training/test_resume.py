@@ -81,7 +81,9 @@ def test_changed_data_is_noticed(train, copy, tmp_path, capsys, change, said):
     change(copy)
     assert train("--resume") == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.startswith("error: --resume needs the same pictures, masks and split as before")
+    assert line.startswith(
+        "error: --resume needs the same pictures, masks, split and teacher as before"
+    )
     assert re.search(said, line)
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
 
@@ -91,7 +93,7 @@ def test_other_folds_are_noticed(discs, tiny, tmp_path, capsys):
     args += ["--output", str(tmp_path / "run")]
     assert cli.run(main, [*args, "--folds", "2"]) == 0
     assert cli.run(main, [*args, "--folds", "3", "--resume"]) == 1
-    assert "split as before: train was 7 pictures" in capsys.readouterr().err
+    assert "as before: train was 7 pictures" in capsys.readouterr().err
 
 
 def test_new_dates_alone_change_nothing(train, copy):
