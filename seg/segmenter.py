@@ -26,8 +26,9 @@ class Segmenter(Closing):
         runtime: The engine for a file, such as `openvino`; None goes by the suffix.
         precision: What OpenVINO computes in, `float32` or `bfloat16`; None leaves it the choice.
         tta: 0 looks once. N looks at the first N ratios 1, 1.32, 1.73, 2.28, 3, in windows of the
-            model's canvas that slide by half of it, each also mirrored, and averages: slower and
-            better. It is what the original calls HEAD_SCALE_COUNT (`seg.tta`).
+            model's canvas that slide by half of it, each also mirrored, and averages: slower,
+            and no better for `lite` (docs/BENCHMARKS.md). It is what the original calls
+            HEAD_SCALE_COUNT (`seg.tta`).
         guided: Whether masks are drawn to the picture's edges (`seg.upsampling`).
 
     Raises:
