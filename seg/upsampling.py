@@ -6,8 +6,8 @@ import numpy as np
 from seg.errors import ShapeError
 from seg.results import Float32
 
-# Variance of the luminance, 0..1, from which on an edge is kept. Tried from 1e-4 to 1e-1 on training
-# pictures (docs/BENCHMARKS.md): up to 1e-3 they score alike, larger ones worse.
+# Variance of the luminance, 0..1, from which on an edge is kept. Of 1e-4 to 1e-1, tried on training
+# pictures (docs/BENCHMARKS.md), those up to 1e-3 score alike, larger ones worse.
 EPSILON = 1e-3
 
 
