@@ -46,7 +46,8 @@ class OpenVinoRuntime(Runtime):
         self.precision = max(taken, self.spec.precision, key=COARSER.index)
         version = openvino.__version__.split("-")[0]
         choice = "as asked" if asked else "its own choice here; --precision pins it"
-        self.description = f"OpenVINO {version}, {DEVICE}, {taken} ({choice})"
+        ints = "int8 and " if self.precision == "int8" else ""
+        self.description = f"OpenVINO {version}, {DEVICE}, {ints}{taken} ({choice})"
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
         if self._request is None:
