@@ -9,6 +9,7 @@ from seg.errors import SpecMismatch
 from seg.geometry import Size, round_up
 from seg.runtimes import ENGINES, PRECISIONS
 from seg.segmenter import Segmenter
+from seg.spec import ModelSpec
 
 SYNTAX = "FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME]"
 SCALES = (1.0, 0.8, 0.6, 0.45)  # of the model's own size, tried for a target rate
@@ -62,6 +63,15 @@ class Entry:
         return Segmenter(
             self.path, self.device, self.input_hw, runtime=self.runtime, precision=self.precision
         )
+
+    def graph_spec(self) -> ModelSpec | None:
+        """Returns the spec of a file that turns raw frames into masks; None for any other."""
+        if self.path.suffix != ".onnx" or not self.path.is_file():
+            return None
+        from seg.runtimes.ort import spec_of
+
+        spec = spec_of(self.path)
+        return spec if spec.outputs == "mask" else None
 
     def variants(self) -> Iterator[Self]:
         """Yields every engine, precision and smaller size that this entry leaves open."""
