@@ -5,10 +5,10 @@
     python apps/benchmark.py --input clip.mp4 --data PennFudanPed --output report
     python apps/benchmark.py --input clip.mp4 --data PennFudanPed --target-fps 30
 
-A model is FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME]. Models take turns of a
-few frames, back and forth, so that nobody gets the cool machine. Each stage is timed by itself, one
-after the other; infer_video overlaps decoding and encoding with the model and is faster. Warm-up
-frames do not count.
+A model is FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME][,compile][,graph]; the
+last two are for torch. Models take turns of a few frames, back and forth, so that nobody gets the
+cool machine. Each stage is timed by itself, one after the other; infer_video overlaps decoding and
+encoding with the model and is faster. Warm-up frames do not count.
 
 --baseline seed is the tutorial's loop: DINOv2 ViT-S/14 in eager torch, float32, a 644x644 square,
 full-size scores, a float overlay. Its weights are random, which costs the same time. --data adds

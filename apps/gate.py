@@ -3,9 +3,9 @@
     python apps/gate.py --against best_iou.pt --model person.onnx person.onnx,runtime=openvino
     python apps/gate.py --against person.onnx --model int8.onnx mask.onnx --input my_folder/images
 
-A model is FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME], and may also be a graph
-from raw frames to masks. Frames are --input's, or public-domain photos. Markdown goes to stdout;
-the exit code is 1 where an artefact fails the gate of its precision.
+A model is FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME][,compile][,graph], or a
+graph from raw frames to masks. Frames are --input's, or public-domain photos. Markdown goes to
+stdout; the exit code is 1 where an artefact fails the gate of its precision.
 """
 
 import argparse

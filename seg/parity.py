@@ -148,7 +148,7 @@ def compare_masks(masks: Sequence[tuple[UInt8, UInt8]], num_classes: int) -> Par
         frames=len(masks),
         agreement=total.pixel_accuracy,
         flipped=1 - min(matrix.pixel_accuracy for matrix in matrices),
-        miou=float(np.nanmean(total.iou)),
+        miou=total.miou,
         mask_iou=min(float(np.nanmin(matrix.iou)) for matrix in matrices),
         boundary_f=min(_lowest_boundary_f(one, other, num_classes) for one, other in masks),
     )

@@ -292,11 +292,12 @@ def cpu_torch(world: World) -> SimpleNamespace:
 def installed(version: str = "10.3.0") -> Iterator[World]:
     """Puts the stand-ins where `import tensorrt` and the runtime find them."""
     world = World()
-    ours = ("seg.runtimes.trt", "seg.runtimes.trt_build")
+    ours = ("seg.runtimes.trt", "seg.runtimes.trt_build", "seg.runtimes.cuda")
     before = {name: sys.modules.pop(name, None) for name in (*ours, "tensorrt")}
     sys.modules["tensorrt"] = module(world, version)
     try:
-        importlib.import_module(ours[0]).torch = cpu_torch(world)
+        for name in (ours[0], ours[2]):
+            importlib.import_module(name).torch = cpu_torch(world)
         yield world
     finally:
         for name, value in before.items():

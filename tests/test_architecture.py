@@ -23,7 +23,7 @@ RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 DOORS = {
     "torch": (
         *("seg/models/", "seg/training/", "export/", "train.py"),
-        *("seg/runtimes/pytorch.py", "seg/runtimes/trt.py"),
+        *("seg/runtimes/pytorch.py", "seg/runtimes/trt.py", "seg/runtimes/cuda.py"),
     ),
     "tensorrt": ("seg/runtimes/trt",),
     "albumentations": ("seg/data/augment.py",),

@@ -3,6 +3,7 @@
 import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from seg import machine
@@ -69,26 +70,26 @@ def soak(
     """
     meter, scale = Meter(), _Scale(resident_mb)
     draw = loop.Draw(segment, Overlay(), meter)
-    with tempfile.TemporaryDirectory(prefix="dinoseg-") as folder, _Endless(clip) as source:
+    with tempfile.TemporaryDirectory(prefix="dinoseg-") as folder, _Again(clip, last) as source:
         writer = Mp4Writer(Path(folder) / "out.mp4", fps=source.fps)
-        report = loop.run(source, draw, [writer, scale], meter, max_frames=last)
+        report = loop.run(source, draw, [writer, scale], meter)
     return Growth(first, last, scale.lowest(first), scale.lowest(last), report.fps)
 
 
-class _Endless(Source):
-    """A video file, opened anew at its end; time goes on."""
+class _Again(Source):
+    """A video file, opened anew at its end until there were enough frames; time goes on."""
 
-    def __init__(self, clip: Path) -> None:
+    def __init__(self, clip: Path, num_frames: int) -> None:
         super().__init__()
-        self._clip = clip
+        self._clip, self._num_frames = clip, num_frames
         with VideoFile(clip) as once:
             self.fps = once.fps
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
-        while not self.stop.is_set():
+        while index < self._num_frames and not self.stop.is_set():
             with VideoFile(self._clip) as once:
-                for frame in once:
+                for frame in islice(once, self._num_frames - index):
                     yield Frame(frame.image, index, index / (self.fps or 25.0))
                     index += 1
 
