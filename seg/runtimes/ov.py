@@ -2,7 +2,7 @@
 # ruff: noqa: E402 - OpenVINO is imported after what keeps it silent
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Importing OpenVINO reports the import to its maker and leaves an identity in the home folder,
@@ -28,17 +28,22 @@ class OpenVinoRuntime(Runtime):
 
     Args:
         compiled: The network.
+        outputs: The names of what it returns, as its file has them.
         metadata: What its file says of itself.
         asked: The precision that was pinned; None where OpenVINO chose.
     """
 
     def __init__(
-        self, compiled: openvino.CompiledModel, metadata: Mapping[str, str], asked: str | None
+        self,
+        compiled: openvino.CompiledModel,
+        outputs: Sequence[str],
+        metadata: Mapping[str, str],
+        asked: str | None,
     ) -> None:
         self.metadata = metadata
         self.spec = ModelSpec.from_json(metadata[METADATA_KEY])
         self._request: openvino.InferRequest | None = compiled.create_infer_request()
-        self._outputs = [output.get_any_name() for output in compiled.outputs]
+        self._outputs = outputs
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         taken = NAMES.get(hint, hint)
         if asked and taken != asked:
@@ -82,12 +87,14 @@ def open_file(path: Path, device: str, precision: str | None = None) -> OpenVino
         raise EngineMissing("--precision bfloat16: this CPU has none; take float32.")
     model = _read(core, path)
     metadata = _metadata(model, path)
+    # Asked now: an output of the compiled network may also have the name of a Cast that was dropped.
+    outputs = [output.get_any_name() for output in model.outputs]
     properties = {"INFERENCE_PRECISION_HINT": HINTS[precision]} if precision else {}
     try:
         compiled = core.compile_model(model, DEVICE, properties)
     except Exception as error:
         raise ArtefactError(f"OpenVINO cannot compile {path.name}: {_last_line(error)}") from error
-    return OpenVinoRuntime(compiled, metadata, precision)
+    return OpenVinoRuntime(compiled, outputs, metadata, precision)
 
 
 def _read(core: openvino.Core, path: Path) -> openvino.Model:
