@@ -87,7 +87,7 @@ def open_file(path: Path, device: str, precision: str | None = None) -> OpenVino
         raise EngineMissing("--precision bfloat16: this CPU has none; take float32.")
     model = _read(core, path)
     metadata = _metadata(model, path)
-    # Asked now: an output of the compiled network may also have the name of a Cast that was dropped.
+    # Asked now: compiled, an output may also have the name of what was before a dropped Cast.
     outputs = [output.get_any_name() for output in model.outputs]
     properties = {"INFERENCE_PRECISION_HINT": HINTS[precision]} if precision else {}
     try:
