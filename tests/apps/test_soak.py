@@ -1,5 +1,7 @@
 """apps/soak.py in-process: a loop that keeps nothing passes, a planted leak is caught."""
 
+import mmap
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,9 @@ def test_a_planted_leak_is_caught(app, clip, tiny, capsys, monkeypatch):
     kept, call = [], Segmenter.__call__
 
     def leaking(self, image):
-        kept.append(np.ones(100_000, np.uint8))  # 18 MB between the two marks
+        # 18 MB between the two marks; of the system, since the heap has free pages to give away.
+        kept.append(mmap.mmap(-1, 100_000))
+        kept[-1].write(bytes(100_000))
         return call(self, image)
 
     monkeypatch.setattr(Segmenter, "__call__", leaking)
