@@ -19,6 +19,8 @@ import onnxruntime as ort
 import torch
 from onnx.reference import ReferenceEvaluator
 
+from seg.runtimes import cuda
+
 MAGIC = b"plan:"
 
 
@@ -292,14 +294,14 @@ def cpu_torch(world: World) -> SimpleNamespace:
 def installed(version: str = "10.3.0") -> Iterator[World]:
     """Puts the stand-ins where `import tensorrt` and the runtime find them."""
     world = World()
-    ours = ("seg.runtimes.trt", "seg.runtimes.trt_build", "seg.runtimes.cuda")
+    ours = ("seg.runtimes.trt", "seg.runtimes.trt_build")
     before = {name: sys.modules.pop(name, None) for name in (*ours, "tensorrt")}
     sys.modules["tensorrt"] = module(world, version)
     try:
-        for name in (ours[0], ours[2]):
-            importlib.import_module(name).torch = cpu_torch(world)
+        importlib.import_module(ours[0]).torch = cuda.torch = cpu_torch(world)
         yield world
     finally:
+        cuda.torch = torch
         for name, value in before.items():
             sys.modules.pop(name, None)
             if value is not None:

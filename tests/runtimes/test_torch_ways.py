@@ -8,8 +8,7 @@ import torch._inductor.config
 from seg import EngineMissing, cli
 from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
-from seg.runtimes import open_runtime, pytorch
-from seg.runtimes.cuda import Replay
+from seg.runtimes import cuda, open_runtime, pytorch
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec
 from tests.fake_tensorrt import World, cpu_torch
@@ -87,14 +86,14 @@ def test_a_compiler_that_fails_is_one_line(checkpoint, monkeypatch, capsys):
 
 def test_a_graph_is_replayed_for_each_shape(monkeypatch):
     """The stand-in cannot record torch's own work, so it is given that, to run at each replay."""
-    world, runs, capture = World(), [], Replay.capture
+    world, runs, capture = World(), [], cuda.Replay.capture
 
     def recorded(self, work, warmups):
         capture(self, work, warmups)
         self._graph.work.append(work)
 
-    monkeypatch.setattr("seg.runtimes.cuda.torch", cpu_torch(world))
-    monkeypatch.setattr(Replay, "capture", recorded)
+    monkeypatch.setattr(cuda, "torch", cpu_torch(world))
+    monkeypatch.setattr(cuda.Replay, "capture", recorded)
     net = Small().eval()
     net.register_forward_hook(lambda *_: runs.append(world.graph is not None))
     runtime = TorchRuntime(net, SPEC, CPU, modes=("graph",))
