@@ -49,11 +49,12 @@ def test_it_compares_the_lowest_of_the_frames_before(clip, tiny):
 
 
 def test_resident_memory_is_that_of_an_array():
+    """Of one that dwarfs what a process of many tests frees meanwhile."""
     before = machine.resident_mb()
-    held = np.ones(40_000_000, np.uint8)
-    assert machine.resident_mb() - before == pytest.approx(40, abs=4)
+    held = np.ones(300_000_000, np.uint8)
+    assert machine.resident_mb() - before == pytest.approx(300, abs=50)
     del held
-    assert machine.resident_mb() - before < 4
+    assert machine.resident_mb() - before < 50
 
 
 def test_what_cannot_be_is_one_line(app, clip, tiny, capsys, monkeypatch):
