@@ -5,16 +5,17 @@
     python apps/benchmark.py --input clip.mp4 --data PennFudanPed --output report
     python apps/benchmark.py --input clip.mp4 --data PennFudanPed --target-fps 30
 
-A model is FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME]. Models take turns of a
-few frames, back and forth, so that nobody gets the cool machine. Each stage is timed by itself, one
-after the other; infer_video overlaps decoding and encoding with the model and is faster. Warm-up
-frames do not count.
+A model is FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME][,compile][,graph]; the
+last two are for torch. Models take turns of a few frames, back and forth, so that nobody gets the
+cool machine. Each stage is timed by itself, one after the other; infer_video overlaps decoding and
+encoding with the model and is faster. Warm-up frames do not count.
 
 --baseline seed is the tutorial's loop: DINOv2 ViT-S/14 in eager torch, float32, a 644x644 square,
 full-size scores, a float overlay. Its weights are random, which costs the same time. --data adds
 the accuracy of each artefact to its row. --target-fps tries every engine, precision and size that a
-model leaves open, and says which reaches the rate and what that costs. --output writes
-benchmark.json, benchmark.md and benchmark.png into a folder.
+model leaves open, and says which reaches the rate and what that costs. --batches times the model
+alone, too, from pictures in RAM to scores in RAM, synchronised. --output writes benchmark.json,
+benchmark.md and benchmark.png into a folder.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from pathlib import Path
 
 from seg import cli, machine
 from seg.artefacts import DEFAULT_MODEL, atomic, refuse_overwrite, sha256_of
+from seg.benchmark.alone import alone
+from seg.benchmark.alone import markdown as markdown_alone
 from seg.benchmark.entries import Entry
 from seg.benchmark.lanes import Lane, ModelLane, SeedLane
 from seg.benchmark.race import Times, race
@@ -52,6 +55,10 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--device", choices=DEVICES, default="cpu", help="where the baseline runs")
     p.add_argument("--frames", type=cli.positive, default=100, help="frames of each that count")
     p.add_argument("--warmup", type=cli.positive, default=10, help="frames before, not counted")
+    p.add_argument(
+        "--batches", nargs="+", type=cli.positive, default=[], metavar="N",
+        help="also time each model alone on N pictures at once",
+    )  # fmt: skip
     p.add_argument("--data", metavar="FOLDER", help="pictures with labels, as apps/evaluate.py")
     p.add_argument("--split", choices=SPLITS, default="valid", help="which of its pictures")
     p.add_argument("--target-fps", type=cli.positive, metavar="N", help="plan for this rate")
@@ -72,6 +79,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         lanes = _lanes(entries, args, stack)
         times = race(lanes, args.frames, args.warmup)
+        by_itself = [
+            alone(lane.name, lane.segmenter, batch, args.frames, args.warmup)
+            for lane in lanes if isinstance(lane, ModelLane)
+            for batch in args.batches
+        ]  # fmt: skip
         samples = _samples(args, lanes)
         rows = [_row(lane, times[lane.name], samples) for lane in lanes]
     baseline = next((row for row in rows if row.name == SEED), None)
@@ -83,10 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     models = [row for row in rows if row is not baseline]
     planned = plan(models, args.target_fps) if args.target_fps else None
     table = markdown(rows, baseline, about)
+    if by_itself:
+        table += f"\n\n{markdown_alone(by_itself)}"
     report = {
         "about": about,
         "models": {str(e.path): sha256_of(e.path) for e in entries},
         "rows": [row.to_dict(baseline) for row in rows],
+        "alone": [row.to_dict() for row in by_itself],
         "plan": planned,
     }
     if paths:

@@ -14,26 +14,32 @@ public-domain photos that scikit-image carries.
 --precision float16 halves the file: for GPUs and TensorRT. --output-kind mask writes a graph for
 other programs (DeepStream, Triton, OpenCV): `frames` uint8 (B, H, W, 3) BGR, fitted into the top
 left corner of the canvas and padded with the mean colour, in; `mask` uint8 (B, H, W) out.
+
+    python export/to_onnx.py --model person.onnx --output int8.onnx --precision int8 \
+      --calibration my_folder/images
+
+--precision int8 is for CPUs: convolutions and products in 8-bit integers, whose ranges are measured
+on up to 100 pictures such as yours. It also takes an .onnx of ours in float32, and compares with
+that. Rounding shows: measure the file with apps/evaluate.py, too.
 """
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import logging
+import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seg import cli, machine
+from seg import cli
 from seg.errors import ArtefactError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from seg.parity import Parity
-    from seg.results import UInt8
+    from seg.segmenter import Segmenter
     from seg.spec import ModelSpec
 
 OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 23 only from 10.14
@@ -42,18 +48,23 @@ OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 2
 def flags() -> argparse.ArgumentParser:
     """Returns the parser."""
     p = cli.parser(__doc__)
-    p.add_argument("--model", type=Path, required=True, metavar="FILE", help="a .pt checkpoint")
+    p.add_argument(
+        "--model", type=Path, required=True, metavar="FILE", help=".pt, or .onnx for int8"
+    )
     p.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .onnx to write")
     cli.add_imgsz(p, None, "box that frames are fitted into; default: the checkpoint's")
     p.add_argument("--fit", type=Path, metavar="VIDEO", help="take the aspect of this video")
     p.add_argument("--batch", type=cli.positive, metavar="N", help="frames at once, fixed; else 1")
     p.add_argument("--dynamic", action="store_true", help="DINOv2: any size, interpolated anew")
-    p.add_argument("--precision", choices=("float32", "float16"), default="float32", help="weights")
+    kinds = ("float32", "float16", "int8")
+    p.add_argument("--precision", choices=kinds, default="float32", help="weights")
+    text = "int8: folder of pictures to measure ranges on, such as those of the training"
+    p.add_argument("--calibration", type=Path, metavar="PICTURES", help=text)
     p.add_argument(
         "--output-kind", choices=("logits", "mask"), default="logits", help="what leaves"
     )
     p.add_argument("--input", type=Path, metavar="PICTURES", help="file or folder to compare on")
-    p.add_argument("--opset", type=int, choices=(18, 20), default=OPSET, help="18 for TensorRT")
+    p.add_argument("--opset", type=int, choices=(18, 20), help=f"18 for TensorRT; else {OPSET}")
     p.add_argument("--overwrite", action="store_true", help="replace --output")
     return p
 
@@ -146,50 +157,6 @@ def _forget_machine(model: "object") -> None:
             node.doc_string = ""
 
 
-def verify(net: "nn.Module", spec: "ModelSpec", path: Path, frames: Sequence["UInt8"]) -> "Parity":
-    """Compares the file's masks with torch's, and writes what `--verify` needs into the file.
-
-    That is the result, on what and by which versions it was found, and the source's scores on the
-    golden picture.
-
-    Raises:
-        ParityError: They differ by more than rounding.
-    """
-    import onnx
-    import torch
-
-    from seg import golden
-    from seg.parity import compare, compare_graph
-    from seg.runtimes.pytorch import TorchRuntime
-    from seg.segmenter import Segmenter
-    from seg.spec import METADATA_KEY
-
-    source = Segmenter(TorchRuntime(net, spec, torch.device("cpu")))
-    if spec.outputs == "mask":
-        parity = compare_graph(source, path, frames).require(spec.precision)
-    else:
-        with Segmenter(path, device="cpu") as exported:
-            parity = compare(source, exported, frames).require(spec.precision)
-    record = parity.to_dict() | {
-        "frames_sha256": [hashlib.sha256(frame.tobytes()).hexdigest() for frame in frames],
-        "source": source.description,
-        "device": machine.cpu(),
-        "versions": machine.versions(),
-    }
-    model = onnx.load(str(path))
-    properties = {
-        METADATA_KEY: spec.to_json(),
-        "dinoseg.parity": json.dumps(record),
-        golden.GOLDEN_KEY: golden.record(source),
-    }
-    onnx.helper.set_model_props(model, properties)
-    onnx.save(model, str(path))
-    if spec.outputs == "logits":
-        with Segmenter(path, device="cpu") as exported:
-            golden.verify(exported)
-    return parity
-
-
 def fitted(video: Path, box_hw: tuple[int, int]) -> tuple[int, int]:
     """Returns a video's aspect at the size that fits into a box, height first."""
     from seg.geometry import Letterbox
@@ -199,30 +166,80 @@ def fitted(video: Path, box_hw: tuple[int, int]) -> tuple[int, int]:
         return Letterbox.fit(source.frame_hw, box_hw, 1).image_hw
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exports; returns the exit code."""
-    args = flags().parse_args(argv)
-    from seg.artefacts import atomic, refuse_overwrite
-    from seg.models.checkpoint import load_net
-    from seg.parity import frames_of
+def refuse_contradictions(args: argparse.Namespace) -> None:
+    """Raises where flags contradict each other, or the kind of --model."""
+    from seg.errors import SpecMismatch
 
+    is_int8 = args.precision == "int8"
     if args.output.suffix != ".onnx":
         raise ArtefactError(f"--output {args.output}: expected a name that ends in .onnx.")
-    refuse_overwrite(args.output, args.overwrite)
+    if is_int8 != bool(args.calibration):
+        raise SpecMismatch("--precision int8 and --calibration PICTURES go together.")
+    if is_int8 and args.output_kind == "mask":
+        raise SpecMismatch("--precision int8 is for logits; leave --output-kind out.")
+    if args.model.suffix == ".onnx":
+        if not is_int8:
+            raise SpecMismatch(f"{args.model.name}: only --precision int8 is made from an .onnx.")
+        fixed = ("imgsz", "fit", "batch", "dynamic", "opset")
+        given = [f"--{name}" for name in fixed if getattr(args, name)]
+        if given:
+            raise SpecMismatch(
+                f"{args.model.name} is taken as it is; leave out {', '.join(given)}."
+            )
+
+
+def from_checkpoint(args: argparse.Namespace, part: Path) -> tuple["Segmenter", "ModelSpec"]:
+    """Writes a checkpoint as ONNX in the types of torch; returns the source and the file's spec."""
+    import torch
+
+    from seg.models.checkpoint import load_net
+    from seg.runtimes.pytorch import TorchRuntime
+    from seg.segmenter import Segmenter
+
     net, spec = load_net(args.model)
     imgsz_hw = cli.hw(args.imgsz)
     if args.fit:
         imgsz_hw = fitted(args.fit, imgsz_hw or spec.input_hw)
     spec = export_spec(
         spec, args.model, imgsz_hw, batch=args.batch, dynamic=args.dynamic,
-        precision=args.precision, outputs=args.output_kind,
+        precision="float32" if args.calibration else args.precision, outputs=args.output_kind,
     )  # fmt: skip
-    frames = frames_of(args.input)
+    write_onnx(net, spec, part, args.opset or OPSET)
+    return Segmenter(TorchRuntime(net, spec, torch.device("cpu"))), spec
+
+
+def from_onnx(args: argparse.Namespace, part: Path) -> tuple["Segmenter", "ModelSpec"]:
+    """Copies an .onnx of ours; returns it as the source, and its spec."""
+    from seg.artefacts import sha256_of
+    from seg.segmenter import Segmenter
+
+    source = Segmenter(args.model, device="cpu")
+    shutil.copyfile(args.model, part)
+    return source, dataclasses.replace(source.runtime.spec, source_sha256=sha256_of(args.model))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exports; returns the exit code."""
+    args = flags().parse_args(argv)
+    refuse_contradictions(args)
+    from seg.acceptance import accept
+    from seg.artefacts import atomic, refuse_overwrite
+    from seg.data.folders import pictures
+    from seg.parity import frames_of
+    from seg.quantisation import CALIBRATION_KEY, quantise
+
+    refuse_overwrite(args.output, args.overwrite)
+    frames, extra = frames_of(args.input), {}
     with atomic(args.output) as part:
-        write_onnx(net, spec, part, args.opset)
-        parity = verify(net, spec, part, frames)
+        source, spec = (from_onnx if args.model.suffix == ".onnx" else from_checkpoint)(args, part)
+        if args.calibration:
+            said = quantise(part, part, pictures(args.calibration))
+            extra[CALIBRATION_KEY] = json.dumps(said)
+            spec = dataclasses.replace(spec, precision="int8")
+            cli.note(f"ranges measured on {said['pictures']} pictures")
+        parity = accept(source, spec, part, frames, extra)
     size = "any" if spec.canvas_hw is None else f"{spec.canvas_hw[1]}x{spec.canvas_hw[0]}"
-    cli.note(f"compared with torch on {parity}")
+    cli.note(f"compared with {source.runtime.description} on {parity}")
     cli.note(f"canvas {size}, {spec.precision}, {args.output.stat().st_size / 1e6:.1f} MB")
     print(args.output)
     return cli.OK

@@ -93,12 +93,14 @@ def engine_spec(spec: "ModelSpec", args: argparse.Namespace) -> "ModelSpec":
     """Returns the spec of the engine: of one canvas.
 
     Raises:
-        SpecMismatch: The ONNX file has another canvas, or takes one picture at once.
+        SpecMismatch: The ONNX file is int8, has another canvas, or takes one picture at once.
     """
     from seg.geometry import round_up
 
     input_hw = cli.hw(args.imgsz) or spec.input_hw
     canvas = round_up(input_hw, spec.stride)
+    if spec.precision == "int8":
+        raise SpecMismatch(f"{args.model.name} is int8, for CPUs; take its float32 source.")
     if spec.canvas_hw not in (None, canvas):
         raise SpecMismatch(
             f"{args.model.name} was exported for {spec.canvas_hw[1]}x{spec.canvas_hw[0]}, and "

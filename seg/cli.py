@@ -9,7 +9,7 @@ from seg.artefacts import DEFAULT_MODEL
 from seg.errors import SegError
 from seg.geometry import Size
 from seg.notes import note as note
-from seg.runtimes import DEVICES, ENGINES, PRECISIONS, SUFFIXES
+from seg.runtimes import DEVICES, ENGINES, MODES, PRECISIONS, SUFFIXES
 from seg.segmenter import Segmenter
 from seg.tta import RATIOS
 
@@ -42,7 +42,14 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
     add_imgsz(flags, None, "box that frames are fitted into; default: the model's own")
     flags.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
     flags.add_argument("--runtime", choices=tuple(ENGINES), help="engine; default: by the suffix")
-    flags.add_argument("--precision", choices=PRECISIONS, help="what OpenVINO computes in")
+    kinds = tuple(dict.fromkeys(kind for kinds in PRECISIONS.values() for kind in kinds))
+    flags.add_argument("--precision", choices=kinds, help="what OpenVINO or torch computes in")
+    said = {"compile": "torch: compile the network", "graph": "torch on CUDA: a CUDA graph"}
+    for mode in MODES:
+        flags.add_argument(
+            f"--{mode}", dest="modes", action="append_const", const=mode, default=[],
+            help=said[mode],
+        )  # fmt: skip
     flags.add_argument(
         "--verify",
         action="store_true",
@@ -68,6 +75,7 @@ def segmenter(args: argparse.Namespace) -> Segmenter:
         hw(args.imgsz),
         runtime=args.runtime,
         precision=args.precision,
+        modes=args.modes,
         tta=args.tta,
         guided=args.guided,
     )

@@ -6,6 +6,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from seg.errors import EngineMissing
+
 PACKAGES = (
     "dinoseg", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu", "openvino",
     "tensorrt", "torch", "onnx",
@@ -40,6 +42,19 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def resident_mb() -> float:
+    """Returns how much memory of this process is in RAM now, in 10^6 bytes.
+
+    Raises:
+        EngineMissing: The system is no Linux, which alone says it in /proc.
+    """
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except OSError as error:
+        raise EngineMissing("Resident memory is read from /proc, which only Linux has.") from error
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _num_cores() -> int:

@@ -1,6 +1,6 @@
 """Segmenter: a frame in, a mask out, on any engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,9 @@ class Segmenter(Closing):
         input_hw: Size to fit frames into, height first; None takes the model's own. A static
             graph takes any that fits on its canvas.
         runtime: The engine for a file, such as `openvino`; None goes by the suffix.
-        precision: What OpenVINO computes in, `float32` or `bfloat16`; None leaves it the choice.
+        precision: What OpenVINO or torch computes in (`seg.runtimes.PRECISIONS`); None leaves it
+            the choice.
+        modes: How torch runs, of `compile` and `graph`.
         tta: 0 looks once. N looks at the first N ratios 1, 1.32, 1.73, 2.28, 3, in windows of the
             model's canvas that slide by half of it, each also mirrored, and averages: slower,
             and no better for `lite` (docs/BENCHMARKS.md). It is what the original calls
@@ -45,6 +47,7 @@ class Segmenter(Closing):
         *,
         runtime: str | None = None,
         precision: str | None = None,
+        modes: Collection[str] = (),
         tta: int = 0,
         guided: bool = False,
     ) -> None:
@@ -52,7 +55,7 @@ class Segmenter(Closing):
             raise SpecMismatch(f"tta is a number of scales from 0 to {len(RATIOS)}; got {tta}.")
         self.tta, self.guided = tta, guided
         if not isinstance(model, Runtime):
-            model = open_runtime(model, device, runtime, precision)
+            model = open_runtime(model, device, runtime, precision, modes)
         self.runtime = model
         self.input_hw = input_hw or self.runtime.spec.input_hw
         self._letterbox: Letterbox | None = None

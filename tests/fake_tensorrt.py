@@ -19,6 +19,8 @@ import onnxruntime as ort
 import torch
 from onnx.reference import ReferenceEvaluator
 
+from seg.runtimes import cuda
+
 MAGIC = b"plan:"
 
 
@@ -296,9 +298,10 @@ def installed(version: str = "10.3.0") -> Iterator[World]:
     before = {name: sys.modules.pop(name, None) for name in (*ours, "tensorrt")}
     sys.modules["tensorrt"] = module(world, version)
     try:
-        importlib.import_module(ours[0]).torch = cpu_torch(world)
+        importlib.import_module(ours[0]).torch = cuda.torch = cpu_torch(world)
         yield world
     finally:
+        cuda.torch = torch
         for name, value in before.items():
             sys.modules.pop(name, None)
             if value is not None:

@@ -15,22 +15,22 @@ RANKS = [
     {"runtimes", "video"},
     {"data"},
     {"segmenter"},
-    {"evaluation", "parity", "golden"},
-    {"figures"},
+    {"evaluation", "parity", "golden", "quantisation"},
+    {"figures", "acceptance"},
     {"cli", "training", "benchmark", "doctor", "reproduce"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 DOORS = {
     "torch": (
         *("seg/models/", "seg/training/", "export/", "train.py"),
-        *("seg/runtimes/pytorch.py", "seg/runtimes/trt.py"),
+        *("seg/runtimes/pytorch.py", "seg/runtimes/trt.py", "seg/runtimes/cuda.py"),
     ),
     "tensorrt": ("seg/runtimes/trt",),
     "albumentations": ("seg/data/augment.py",),
     "av": ("seg/video/mp4.py",),
-    "onnxruntime": ("seg/runtimes/ort.py",),
+    "onnxruntime": ("seg/runtimes/ort.py", "seg/quantisation.py"),
     "openvino": ("seg/runtimes/ov.py",),
-    "onnx": ("export/", "seg/precision.py"),
+    "onnx": ("export/", "seg/precision.py", "seg/quantisation.py", "seg/acceptance.py"),
     "matplotlib": ("seg/training/", "seg/figures.py", "seg/benchmark/chart.py"),
     "PIL": ("seg/data/",),
 }

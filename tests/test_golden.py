@@ -74,7 +74,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_a_planted_fault_is_caught(net, name, precision):
     spoil, change = FAULTS[name]
     other = copy.deepcopy(net)

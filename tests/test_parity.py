@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seg import ParityError, Segmenter, SpecMismatch
-from seg.parity import AGREEMENT, _lowest_boundary_f, compare
+from seg.parity import LIMITS, _lowest_boundary_f, compare, compare_masks
 from seg.runtimes.fake import FakeRuntime
 
 
@@ -33,7 +33,7 @@ def test_the_same_network_is_equal():
 @pytest.mark.parametrize("fault", [{"shift": 0.2}, {"roll": 1}, {"swap": True}])
 def test_planted_faults_are_caught(fault):
     parity = compare(network(), network(**fault), frames())
-    for precision in AGREEMENT:
+    for precision in LIMITS:
         with pytest.raises(ParityError, match="masks differ"):
             parity.require(precision)
 
@@ -76,6 +76,18 @@ def test_the_worst_of_several_frames_counts_and_all_their_pixels():
     assert (parity.flipped, parity.mask_iou, parity.boundary_f) == (0.25, 0.5, 0.0)
     # Signs differ in a quarter: cosine 3/4 - 1/4. There it is 1 against -3.
     assert parity.cosine == pytest.approx(0.5) and parity.max_difference == 4
+
+
+def test_miou_is_of_all_frames_together():
+    """A frame of four doubtful pixels, none of them shared, beside one of two equal halves."""
+    half = np.zeros((2, 100), np.uint8)
+    half[:, :50] = 1
+    ones, others = np.zeros((2, 2, 100), np.uint8)
+    ones[0, :2], others[0, 2:4] = 1, 1
+    parity = compare_masks([(half, half), (ones, others)], 3)
+    assert parity.mask_iou == 0
+    background, person = (100 + 196) / (100 + 200), 100 / (100 + 4)
+    assert parity.miou == pytest.approx((background + person) / 2)
 
 
 def test_there_must_be_frames_and_one_canvas():

@@ -7,10 +7,11 @@ from typing import Self
 
 from seg.errors import SpecMismatch
 from seg.geometry import Size, round_up
-from seg.runtimes import ENGINES, PRECISIONS
+from seg.runtimes import ENGINES, MODES, PRECISIONS
 from seg.segmenter import Segmenter
+from seg.spec import ModelSpec
 
-SYNTAX = "FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME]"
+SYNTAX = "FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME][,compile][,graph]"
 SCALES = (1.0, 0.8, 0.6, 0.45)  # of the model's own size, tried for a target rate
 
 
@@ -21,9 +22,10 @@ class Entry:
     Attributes:
         path: The file.
         runtime: Engine.
-        precision: What OpenVINO computes in.
+        precision: What OpenVINO or torch computes in.
         input_hw: Size to fit frames into.
         device: `auto`, `cpu` or `cuda`.
+        modes: How torch runs.
     """
 
     path: Path
@@ -31,37 +33,53 @@ class Entry:
     precision: str | None = None
     input_hw: Size | None = None
     device: str = "auto"
+    modes: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads `FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME]`.
+        """Reads what `SYNTAX` says.
 
         Raises:
             SpecMismatch: An option is unknown, doubled or has no sensible value.
         """
         name, *words = text.split(",")
         values: dict[str, str] = {}
-        for word in words:
+        modes = tuple(word for word in words if word in MODES)
+        for word in (word for word in words if word not in MODES):
             key, _, value = word.partition("=")
             if key not in ("runtime", "precision", "imgsz", "device") or key in values or not value:
                 raise SpecMismatch(f"'{text}': bad option '{word}'; expected {SYNTAX}.")
             values[key] = value
         size = values.pop("imgsz", None)
-        return cls(Path(name), input_hw=_hw(text, size), **values)
+        return cls(Path(name), input_hw=_hw(text, size), modes=modes, **values)
 
     @property
     def name(self) -> str:
         """How it is called in the report."""
         size = f"{self.input_hw[1]}x{self.input_hw[0]}" if self.input_hw else None
         device = self.device if self.device != "auto" else None
-        words = [self.path.name, self.runtime, self.precision, size, device]
+        words = [self.path.name, self.runtime, self.precision, size, device, *self.modes]
         return " ".join(word for word in words if word)
 
     def open(self) -> Segmenter:
         """Opens the model; raises as `Segmenter` does."""
         return Segmenter(
-            self.path, self.device, self.input_hw, runtime=self.runtime, precision=self.precision
+            self.path,
+            self.device,
+            self.input_hw,
+            runtime=self.runtime,
+            precision=self.precision,
+            modes=self.modes,
         )
+
+    def graph_spec(self) -> ModelSpec | None:
+        """Returns the spec of a file that turns raw frames into masks; None for any other."""
+        if self.path.suffix != ".onnx" or not self.path.is_file():
+            return None
+        from seg.runtimes.ort import spec_of
+
+        spec = spec_of(self.path)
+        return spec if spec.outputs == "mask" else None
 
     def variants(self) -> Iterator[Self]:
         """Yields every engine, precision and smaller size that this entry leaves open."""
@@ -74,7 +92,7 @@ class Entry:
             sizes = [round_up((int(h), int(w)), spec.stride) for h, w in scaled]
         for runtime in [self.runtime] if self.runtime else readers:
             is_open = runtime == "openvino" and not self.precision
-            for precision in PRECISIONS if is_open else [self.precision]:
+            for precision in PRECISIONS["openvino"] if is_open else [self.precision]:
                 for input_hw in dict.fromkeys(sizes):
                     yield dataclasses.replace(
                         self, runtime=runtime, precision=precision, input_hw=input_hw

@@ -10,16 +10,16 @@ from torch.nn import functional as F
 from seg.spec import ModelSpec
 
 
-class HalfNet(nn.Module):
-    """A copy of a network with weights in float16; float32 pictures in, float32 scores out."""
+class NarrowNet(nn.Module):
+    """A copy of a network in a narrow type; float32 pictures in, float32 scores out."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        self.net = copy.deepcopy(net).half()
+        self.net, self.dtype = copy.deepcopy(net).to(dtype), dtype
 
     def forward(self, images: Tensor) -> Tensor:
         """`(B, 3, H, W)` RGB 0..1 -> logits `(B, C, h, w)`."""
-        logits: Tensor = self.net(images.half())
+        logits: Tensor = self.net(images.to(self.dtype))
         return logits.float()
 
 
@@ -61,5 +61,5 @@ def example(spec: ModelSpec) -> tuple[Tensor, tuple[str, str], Any]:
 
 def wrap(net: nn.Module, spec: ModelSpec) -> nn.Module:
     """Returns what a spec's `precision` and `outputs` ask for; `net` itself is not changed."""
-    inner = HalfNet(net) if spec.precision == "float16" else net
+    inner = NarrowNet(net, torch.float16) if spec.precision == "float16" else net
     return (MaskNet(inner) if spec.outputs == "mask" else inner).eval()

@@ -1,6 +1,7 @@
 """Engines behind one interface. `open_runtime` picks one by the file's suffix, or by name."""
 
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +18,9 @@ ENGINES = {
 }
 SUFFIXES = tuple(sorted({suffix for _, suffixes in ENGINES.values() for suffix in suffixes}))
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("float32", "bfloat16")
+# What an engine computes in where it is asked; the others compute as the file was exported.
+PRECISIONS = {"openvino": ("float32", "bfloat16"), "torch": ("float32", "float16", "bfloat16")}
+MODES = ("compile", "graph")  # torch's
 
 
 def open_runtime(
@@ -25,6 +28,7 @@ def open_runtime(
     device: str = "auto",
     runtime: str | None = None,
     precision: str | None = None,
+    modes: Collection[str] = (),
 ) -> Runtime:
     """Opens a model file with the engine that its suffix names.
 
@@ -34,8 +38,8 @@ def open_runtime(
         device: `cpu`, `cuda`, or `auto`: CUDA where the engine has it, else the CPU. What was
             taken is in the runtime's `description`.
         runtime: A key of `ENGINES`; None takes the suffix's default.
-        precision: One of `PRECISIONS`, what OpenVINO computes in; None takes what the engine
-            would. The other engines compute as the file was exported.
+        precision: Of the engine's `PRECISIONS`, what it computes in; None takes what it would.
+        modes: Of `MODES`, how torch runs: compiled, and as a CUDA graph.
 
     Raises:
         ArtefactError: The file is missing, foreign or damaged.
@@ -55,14 +59,18 @@ def open_runtime(
     name = runtime or readers[0]
     if name not in readers:
         raise EngineMissing(f"'{path.name}' runs on {' or '.join(readers)}, not on '{name}'.")
-    if precision is not None and (name != "openvino" or precision not in PRECISIONS):
+    if precision is not None and precision not in PRECISIONS.get(name, ()):
+        known = "; ".join(f"{one} takes {', '.join(kinds)}" for one, kinds in PRECISIONS.items())
         raise EngineMissing(
-            f"No precision '{precision}' for {name}: openvino takes {' or '.join(PRECISIONS)}, "
+            f"No precision '{precision}' for {name}: {known}; "
             "the others compute as the file was exported."
         )
+    if modes and name != "torch":
+        raise EngineMissing(f"--{' --'.join(modes)} is for torch; '{path.name}' runs on {name}.")
     engine = _import(path, name)
-    chosen = {"precision": precision} if precision else {}
-    opened: Runtime = engine.open_file(path, device, **chosen)
+    chosen = {"precision": precision, "modes": tuple(modes)}
+    given = {key: value for key, value in chosen.items() if value}
+    opened: Runtime = engine.open_file(path, device, **given)
     if opened.spec.outputs != "logits":
         opened.close()
         raise SpecMismatch(

@@ -44,12 +44,21 @@ class OnnxRuntime(Runtime):
 def open_file(path: Path, device: str) -> OnnxRuntime:
     """Opens an `.onnx` that `export/to_onnx.py` wrote; raises as `open_runtime` does."""
     session = _session(path, _providers(device))
-    metadata = session.get_modelmeta().custom_metadata_map
+    return OnnxRuntime(session, _metadata(session, path))
+
+
+def spec_of(path: Path) -> ModelSpec:
+    """Returns what a file is, of whatever outputs; raises ArtefactError where it is not ours."""
+    return ModelSpec.from_json(_metadata(_session(path, [CPU]), path)[METADATA_KEY])
+
+
+def _metadata(session: ort.InferenceSession, path: Path) -> Mapping[str, str]:
+    metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in metadata:
         raise ArtefactError(
             f"{path.name} carries no dinoseg spec; export it with export/to_onnx.py."
         )
-    return OnnxRuntime(session, metadata)
+    return metadata
 
 
 def run_graph(path: Path, array: UInt8) -> UInt8:

@@ -2,7 +2,7 @@
 # ruff: noqa: E402 - OpenVINO is imported after what keeps it silent
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Importing OpenVINO reports the import to its maker and leaves an identity in the home folder,
@@ -28,17 +28,22 @@ class OpenVinoRuntime(Runtime):
 
     Args:
         compiled: The network.
+        outputs: The names of what it returns, as its file has them.
         metadata: What its file says of itself.
         asked: The precision that was pinned; None where OpenVINO chose.
     """
 
     def __init__(
-        self, compiled: openvino.CompiledModel, metadata: Mapping[str, str], asked: str | None
+        self,
+        compiled: openvino.CompiledModel,
+        outputs: Sequence[str],
+        metadata: Mapping[str, str],
+        asked: str | None,
     ) -> None:
         self.metadata = metadata
         self.spec = ModelSpec.from_json(metadata[METADATA_KEY])
         self._request: openvino.InferRequest | None = compiled.create_infer_request()
-        self._outputs = [output.get_any_name() for output in compiled.outputs]
+        self._outputs = outputs
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         taken = NAMES.get(hint, hint)
         if asked and taken != asked:
@@ -46,7 +51,8 @@ class OpenVinoRuntime(Runtime):
         self.precision = max(taken, self.spec.precision, key=COARSER.index)
         version = openvino.__version__.split("-")[0]
         choice = "as asked" if asked else "its own choice here; --precision pins it"
-        self.description = f"OpenVINO {version}, {DEVICE}, {taken} ({choice})"
+        ints = "int8 and " if self.precision == "int8" else ""
+        self.description = f"OpenVINO {version}, {DEVICE}, {ints}{taken} ({choice})"
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
         if self._request is None:
@@ -81,12 +87,14 @@ def open_file(path: Path, device: str, precision: str | None = None) -> OpenVino
         raise EngineMissing("--precision bfloat16: this CPU has none; take float32.")
     model = _read(core, path)
     metadata = _metadata(model, path)
+    # Asked now: compiled, an output may also have the name of what was before a dropped Cast.
+    outputs = [output.get_any_name() for output in model.outputs]
     properties = {"INFERENCE_PRECISION_HINT": HINTS[precision]} if precision else {}
     try:
         compiled = core.compile_model(model, DEVICE, properties)
     except Exception as error:
         raise ArtefactError(f"OpenVINO cannot compile {path.name}: {_last_line(error)}") from error
-    return OpenVinoRuntime(compiled, metadata, precision)
+    return OpenVinoRuntime(compiled, outputs, metadata, precision)
 
 
 def _read(core: openvino.Core, path: Path) -> openvino.Model:

@@ -1,43 +1,87 @@
 """torch: a `.pt` checkpoint, or a network that is already in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from seg.errors import EngineFailure, EngineMissing
+from seg.geometry import round_up
 from seg.models.checkpoint import load_net
+from seg.models.wrapped import NarrowNet
 from seg.results import Float32
 from seg.runtimes.base import Runtime
+from seg.runtimes.cuda import Replay
 from seg.spec import ModelSpec
+
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+SAID = {"compile": "compiled", "graph": "CUDA graph"}
+WARMUPS = 3  # before a graph is recorded, as torch's documents advise
 
 
 class TorchRuntime(Runtime):
-    """A torch network in float32, eager.
+    """A torch network, eager, compiled, or as a CUDA graph.
 
     Args:
         net: `(B, 3, H, W)` -> logits `(B, C, h, w)`; already on `device`. Its mode (train or eval)
             is set to eval for each run and put back, so a network in training can be evaluated.
         spec: What the network is.
         device: Where it runs.
+        precision: What it computes in; a narrow type is that of a copy.
+        modes: Of `compile`, by torch's inductor, and `graph`, recorded anew for each shape.
     """
 
-    def __init__(self, net: nn.Module, spec: ModelSpec, device: torch.device) -> None:
-        self.net, self.spec, self.device = net, spec, device
-        self.description = f"torch {torch.__version__} eager, {device}, float32"
+    def __init__(
+        self,
+        net: nn.Module,
+        spec: ModelSpec,
+        device: torch.device,
+        precision: str = "float32",
+        modes: Collection[str] = (),
+    ) -> None:
+        if precision != "float32":
+            net = NarrowNet(net, DTYPES[precision])
+        self.net, self.spec, self.device, self.precision = net, spec, device, precision
+        self._call = torch.compile(net) if "compile" in modes else net
+        self._graphs: dict[tuple[int, ...], Replay] | None = {} if "graph" in modes else None
+        how = ", ".join(word for mode, word in SAID.items() if mode in modes) or "eager"
+        self.description = f"torch {torch.__version__} {how}, {device}, {precision}"
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
         was_training = self.net.training
-        self.net.eval()
+        if was_training:
+            self.net.eval()
         try:
             with torch.inference_mode():
-                logits = self.net(torch.from_numpy(images).to(self.device))
-            return {"logits": logits.float().cpu().numpy()}
+                if self._graphs is not None:
+                    return {"logits": self._replay(images).run(images)}
+                logits = self._call(torch.from_numpy(images).to(self.device))
+                return {"logits": logits.float().cpu().numpy()}
         except RuntimeError as error:
-            raise EngineFailure(f"torch failed: {error}") from error
+            raise EngineFailure(f"torch failed: {_first_line(error)}") from error
         finally:
-            self.net.train(was_training)
+            if was_training:
+                self.net.train()
+
+    def _replay(self, images: Float32) -> Replay:
+        """Returns the graph for this shape; records it the first time."""
+        assert self._graphs is not None
+        if images.shape not in self._graphs:
+            shape_out = self._call(torch.from_numpy(images).to(self.device)).shape
+            replay = Replay(images.shape, tuple(shape_out))
+            replay.capture(lambda: _write(replay, self._call(replay.images)), WARMUPS)
+            self._graphs[images.shape] = replay
+        return self._graphs[images.shape]
+
+
+def _write(replay: Replay, logits: torch.Tensor) -> None:
+    replay.logits.copy_(logits)
+
+
+def _first_line(error: RuntimeError) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def pick_device(name: str) -> torch.device:
@@ -49,8 +93,23 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def open_file(path: Path, device: str) -> TorchRuntime:
-    """Opens a checkpoint that training wrote; raises as `open_runtime` does."""
+def open_file(
+    path: Path, device: str, precision: str = "float32", modes: Collection[str] = ()
+) -> TorchRuntime:
+    """Opens a checkpoint that training wrote; raises as `open_runtime` does.
+
+    What is compiled or recorded is so at once, for one picture of the model's own size; another
+    shape costs that time again when it first comes.
+    """
     place = pick_device(device)
+    if "graph" in modes and place.type != "cuda":
+        raise EngineMissing("--graph: a CUDA graph needs --device cuda; leave it out on the CPU.")
     net, spec = load_net(path)
-    return TorchRuntime(net.to(place), spec, place)
+    runtime = TorchRuntime(net.to(place), spec, place, precision, modes)
+    if modes:
+        hw = spec.canvas_hw or round_up(spec.input_hw, spec.stride)
+        try:
+            runtime.run(np.zeros((1, 3, *hw), np.float32))
+        except EngineFailure as error:
+            raise EngineMissing(f"--{' --'.join(modes)}: {error} Is there a compiler?") from error
+    return runtime

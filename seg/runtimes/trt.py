@@ -13,10 +13,10 @@ from seg.spec import ModelSpec
 
 try:
     import torch
+
+    from seg.runtimes.cuda import Replay
 except ModuleNotFoundError as error:  # pragma: no cover
     raise EngineMissing("TensorRT's buffers are torch's: pip install torch, with CUDA") from error
-
-CUDA = torch.device("cuda")
 
 
 class Log(trt.ILogger):  # type: ignore[misc]
@@ -50,38 +50,16 @@ class _Lane:
         shape = (batch, 3, *spec.canvas_hw)
         if not self.context.set_input_shape(images, shape):
             raise ShapeError(f"The engine takes no input of {shape}.")
-        self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self.host_in, self.device_in = _pair(shape)
-        self.host_out, self.device_out = _pair(tuple(self.context.get_tensor_shape(logits)))
-        for name, buffer in ((images, self.device_in), (logits, self.device_out)):
+        self._replay = Replay(shape, tuple(self.context.get_tensor_shape(logits)))
+        for name, buffer in ((images, self._replay.images), (logits, self._replay.logits)):
             if not self.context.set_tensor_address(name, buffer.data_ptr()):
                 raise EngineFailure(f"TensorRT takes no buffer for '{name}'.")
-        torch.cuda.synchronize()
-        self._enqueue()  # lazy initialisation would end up in the graph
-        self.stream.synchronize()
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, stream=self.stream):
-            self._enqueue()
+        self._replay.capture(self._enqueue)
+        self.run = self._replay.run
 
     def _enqueue(self) -> None:
-        if not self.context.execute_async_v3(self.stream.cuda_stream):
+        if not self.context.execute_async_v3(self._replay.stream.cuda_stream):
             raise EngineFailure("TensorRT refused to run the engine.")
-
-    def run(self, images: Float32) -> Float32:
-        """Copies in, replays, copies out, waits; the result is the caller's."""
-        self.host_in.numpy()[:] = images
-        with torch.cuda.stream(self.stream):
-            self.device_in.copy_(self.host_in, non_blocking=True)
-            self.graph.replay()
-            self.host_out.copy_(self.device_out, non_blocking=True)
-        self.stream.synchronize()
-        logits: Float32 = self.host_out.numpy().copy()
-        return logits
-
-
-def _pair(shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns a pinned and a device buffer, float32."""
-    return torch.empty(shape, pin_memory=True), torch.empty(shape, device=CUDA)
 
 
 class TrtRuntime(Runtime):

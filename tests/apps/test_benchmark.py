@@ -42,7 +42,7 @@ def thirds(images):
 def test_every_stage_of_every_model_is_in_the_report(bench, clip, squares, tiny, here, capsys):
     words = ["--input", clip, "--data", f"{squares},val=2", "--output", "report", "--model"]
     models = [f"{tiny},device=cpu", f"{tiny},runtime=openvino,precision=float32,imgsz=48x32"]
-    assert bench(*words, *models) == 0
+    assert bench(*words, *models, "--batches", "1", "3") == 0
     report = json.loads((here / "report" / "benchmark.json").read_text())
     names = ["tiny.onnx cpu", "tiny.onnx openvino float32 48x32"]
     assert [row["name"] for row in report["rows"]] == names
@@ -57,6 +57,8 @@ def test_every_stage_of_every_model_is_in_the_report(bench, clip, squares, tiny,
     assert [row["imgsz"] for row in report["rows"]] == [[96, 64], [48, 32]]
     assert len(next(iter(report["models"].values()))) == 64
     assert "clip.mp4, 3 frames" in report["about"]["clip"] and report["about"]["machine"]
+    assert [row["batch"] for row in report["alone"]] == [1, 3, 1, 3]
+    assert all(row["pictures_per_second"] > 0 for row in report["alone"])
     out = capsys.readouterr().out
     assert (here / "report" / "benchmark.md").read_text().strip() in out
     assert cv2.imread(str(here / "report" / "benchmark.png")) is not None

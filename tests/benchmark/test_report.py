@@ -2,10 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from seg.benchmark.alone import alone
+from seg.benchmark.alone import markdown as markdown_alone
 from seg.benchmark.race import Times
 from seg.benchmark.report import Row, front, markdown, plan, speedup
+from seg.runtimes.fake import FakeRuntime
+from seg.segmenter import Segmenter
+from seg.spec import ModelSpec
 
 
 def row(name, fps, iou=None, imgsz=(64, 64)):
@@ -65,3 +71,20 @@ def test_json_and_table_say_the_same():
     assert cells[4] == "6.2 / 6.2 / 6.2" and cells[6] == "18.8 / 18.8 / 18.8"
     assert cells[11:14] == ["40.0", "20.0x", "0.9000 (0.8900 to 0.9100)"]
     assert len({line.count("|") for line in table[2:6]}) == 1
+
+
+def test_a_model_alone_is_timed_on_whole_batches_after_warming_up():
+    """A clock by hand: runs of 900 and 100 ms to warm up, then 20, 40 and 60."""
+    clock = iter(np.cumsum([0, 0.9, 0, 0.1, 0, 0.02, 0, 0.04, 0, 0.06]).tolist())
+    shapes = []
+
+    def network(images):
+        shapes.append(images.shape)
+        return images[:, :2]
+
+    spec = ModelSpec(arch="fake", classes=("a", "b"), input_hw=(60, 96), stride=32)
+    found = alone("m", Segmenter(FakeRuntime(network, spec)), 8, 3, 2, lambda: next(clock))
+    assert shapes == 5 * [(8, 3, 64, 96)]
+    assert found.canvas == (96, 64) and found.ms[0] == pytest.approx(40)
+    assert found.rate == pytest.approx(200) and found.to_dict()["batch"] == 8
+    assert "| m | a function, not a network | 96x64 | 8 | 40.00 / " in markdown_alone([found])

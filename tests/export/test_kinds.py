@@ -8,6 +8,8 @@ import torch
 
 from export import to_onnx
 from seg import Segmenter, SpecMismatch, cli
+from seg.benchmark.entries import Entry
+from seg.benchmark.gate import hold
 from seg.geometry import Letterbox
 from seg.models import vit
 from seg.models.backbone import Backbone
@@ -74,7 +76,34 @@ def test_half_precision_halves_the_weights_and_keeps_float32_outside(dino, tmp_p
         images = pictures(1, (70, 98))
         expected = logits_of(dino, images)
         got = runtime.run(images)["logits"]
+    # OpenVINO drops the Cast before the end, and gives its output both names.
+    with open_runtime(tmp_path / "half.onnx", "cpu", "openvino", "float32") as runtime:
+        np.testing.assert_allclose(runtime.run(images)["logits"], got, atol=0.02 * np.ptp(got))
     assert 0 < np.abs(got - expected).max() < 0.02 * np.abs(expected).max()
+
+
+def test_int8_of_a_transformer_keeps_attention_and_norms_in_float(dino, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in ("astronaut", "coffee"):
+        cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), photo(name))
+    words = ["--precision", "int8", "--calibration", str(tmp_path / "photos"), "--batch", "2"]
+    assert export(dino, tmp_path / "int8.onnx", *words) == 0
+    graph = onnx.load(str(tmp_path / "int8.onnx")).graph
+    makers = {output: node.op_type for node in graph.node for output in node.output}
+    kinds = [
+        [makers.get(name) == "DequantizeLinear" for name in node.input[:2]]
+        for node in graph.node
+        if node.op_type in ("MatMul", "Gemm")
+    ]
+    # Query, key and value, what follows the attention, and two of the MLP; inside it, two.
+    assert kinds.count([True, True]) == 4 and kinds.count([False, False]) == 2 == len(kinds) - 4
+    for node in graph.node:
+        if node.op_type in ("LayerNormalization", "Softmax", "Gelu"):
+            assert makers.get(node.input[0]) not in ("DequantizeLinear", None)
+    images = pictures(2, (70, 98))
+    with open_runtime(tmp_path / "int8.onnx", "cpu") as runtime:
+        got, expected = runtime.run(images)["logits"], logits_of(dino, images)
+    assert 0 < np.abs(got - expected).max() < 0.1 * np.ptp(expected)
 
 
 def test_a_fixed_batch_runs_any_number_of_pictures(dino, tmp_path):
@@ -105,6 +134,10 @@ def test_raw_frames_become_masks_in_one_graph(dino, tmp_path, capsys):
     assert np.mean(masks[0] == (margin > 0)) > 0.999
     with pytest.raises(SpecMismatch, match="for other programs"):
         open_runtime(path, "cpu")
+    with Segmenter(dino, device="cpu") as reference:
+        found = hold(Entry(path), reference, [photo("astronaut")])
+        assert found.passes and found.parity.cosine is None
+        assert reference.runtime.spec.canvas_hw is None
 
 
 def test_any_size_is_interpolated_in_the_graph(dino, tmp_path):

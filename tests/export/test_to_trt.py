@@ -240,6 +240,15 @@ def test_a_static_file_keeps_its_size(tensorrt, tmp_path, capsys):
     assert not [line for line in tensorrt.log if line.startswith("profile")]
 
 
+def test_integers_are_no_source(tensorrt, lite, capsys):
+    model = onnx.load(str(lite))
+    spec = dataclasses.replace(SPEC, precision="int8")
+    helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.save(model, str(lite))
+    assert build(lite) == 1
+    assert "is int8" in capsys.readouterr().err and not lite.with_suffix(".engine").exists()
+
+
 def test_a_file_that_is_narrow_already_is_taken_as_it_is(tensorrt, lite):
     narrow = rewrite(onnx.load(str(lite)), "float16")
     spec = dataclasses.replace(SPEC, precision="float16")

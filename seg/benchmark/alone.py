@@ -1,0 +1,74 @@
+"""The model alone: synchronised runs on pictures in memory, several at once."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seg.benchmark.race import PERCENTS, Clock
+from seg.geometry import round_up
+from seg.segmenter import Segmenter
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Alone:
+    """What a model took, from pictures in RAM to scores in RAM, copies to a GPU included.
+
+    Attributes:
+        name: How it is called.
+        engine: What really ran.
+        canvas: Width and height of the network's input.
+        batch: Pictures at once.
+        ms: Of one run, at `PERCENTS`.
+    """
+
+    name: str
+    engine: str
+    canvas: tuple[int, int]
+    batch: int
+    ms: tuple[float, ...]
+
+    @property
+    def rate(self) -> float:
+        """Pictures per second, at the median."""
+        return 1e3 * self.batch / self.ms[0] if self.ms[0] > 0 else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return dataclasses.asdict(self) | {"pictures_per_second": self.rate}
+
+
+def alone(
+    name: str,
+    segmenter: Segmenter,
+    batch: int,
+    runs: int,
+    warmup: int,
+    clock: Clock = time.perf_counter,
+) -> Alone:
+    """Times a model on noise of its own size; raises as `Runtime.run` does."""
+    spec = segmenter.runtime.spec
+    hw = spec.canvas_hw or round_up(segmenter.input_hw, spec.stride)
+    images = np.random.default_rng(0).random((batch, 3, *hw), np.float32)
+    times = []
+    for _ in range(warmup + runs):
+        start = clock()
+        segmenter.runtime.run(images)
+        times.append((clock() - start) * 1e3)
+    ms = tuple(float(value) for value in np.percentile(times[warmup:], PERCENTS))
+    return Alone(
+        name=name, engine=segmenter.runtime.description, canvas=hw[::-1], batch=batch, ms=ms
+    )
+
+
+def markdown(rows: Sequence[Alone]) -> str:
+    """Returns the table for people."""
+    lines = ["| model alone | engine | canvas | batch | ms a run | pictures/s |", "|---" * 6 + "|"]
+    for row in rows:
+        ms = " / ".join(f"{value:.2f}" for value in row.ms)
+        canvas = f"{row.canvas[0]}x{row.canvas[1]}"
+        cells = [row.name, row.engine, canvas, str(row.batch), ms, f"{row.rate:.1f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,105 @@
+"""The gate, for many artefacts at once: each against one reference, mask against mask."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from seg.benchmark.entries import Entry
+from seg.geometry import Size
+from seg.parity import LIMITS, Parity, compare, compare_graph
+from seg.results import UInt8
+from seg.segmenter import Segmenter
+from seg.spec import ModelSpec
+
+HEAD = (
+    "artefact", "runs on", "pixels that agree", "flipped in the worst frame", "mask mIoU",
+    "lowest mask IoU", "lowest boundary F", "lowest logit cosine", "gate", "verdict",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """One artefact on one engine.
+
+    Attributes:
+        name: How it is called.
+        engine: What really ran.
+        precision: The row of `LIMITS` that it is held to.
+        parity: What was found.
+    """
+
+    name: str
+    engine: str
+    precision: str
+    parity: Parity
+
+    @property
+    def passes(self) -> bool:
+        """Whether its masks are as near as its precision allows."""
+        return self.parity.passes(self.precision)
+
+
+def hold(entry: Entry, reference: Segmenter, frames: Sequence[UInt8]) -> Verdict:
+    """Compares one artefact with the reference, on the artefact's own canvas.
+
+    Args:
+        entry: The artefact and what to run it on.
+        reference: Takes any size, or the artefact's; its spec is put back afterwards.
+        frames: uint8 `(H, W, 3)` BGR, at least one.
+
+    Raises:
+        SpecMismatch: The two have different canvases or classes.
+        EngineMissing: What the entry asks for is not available.
+    """
+    runtime, own = reference.runtime, reference.runtime.spec
+    graph = entry.graph_spec()
+    try:
+        if graph:
+            runtime.spec = _fitted(own, graph, graph.input_hw)
+            return Verdict(
+                name=entry.name,
+                engine="ONNX Runtime, raw frames to masks",
+                precision=graph.precision,
+                parity=compare_graph(Segmenter(runtime), entry.path, frames),
+            )
+        with entry.open() as candidate:
+            runtime.spec = _fitted(own, candidate.runtime.spec, candidate.input_hw)
+            return Verdict(
+                name=entry.name,
+                engine=candidate.runtime.description,
+                precision=candidate.runtime.precision,
+                parity=compare(Segmenter(runtime), candidate, frames),
+            )
+    finally:
+        runtime.spec = own
+
+
+def _fitted(spec: ModelSpec, to: ModelSpec, input_hw: Size) -> ModelSpec:
+    """Returns a spec that fits frames as another does; its own fixed canvas stays."""
+    canvas = spec.canvas_hw or to.canvas_hw
+    return dataclasses.replace(
+        spec, input_hw=input_hw, canvas_hw=canvas, batch=spec.batch or to.batch
+    )
+
+
+def markdown(verdicts: Sequence[Verdict]) -> str:
+    """Returns the table for people, and the limits below it."""
+    lines = ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
+    for one in verdicts:
+        parity = one.parity
+        cells = [
+            one.name,
+            one.engine,
+            f"{100 * parity.agreement:.4f} %",
+            f"{100 * parity.flipped:.4f} %",
+            f"{parity.miou:.5f}",
+            f"{parity.mask_iou:.5f}",
+            f"{parity.boundary_f:.5f}",
+            "" if parity.cosine is None else f"{parity.cosine:.7f}",
+            one.precision,
+            "passes" if one.passes else "**fails**",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    used = {one.precision for one in verdicts}
+    return "\n".join(
+        [*lines, "", *(f"- {name}: at least {LIMITS[name]}" for name in LIMITS if name in used)]
+    )

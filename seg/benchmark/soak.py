@@ -1,0 +1,112 @@
+"""The soak: the video loop on a clip that never ends, and what its memory does meanwhile."""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from seg import machine
+from seg.overlay import Overlay
+from seg.results import Mask, UInt8
+from seg.video import loop
+from seg.video.base import Frame, Sink, Source
+from seg.video.meter import Meter
+from seg.video.recorder import Mp4Writer
+from seg.video.sources import VideoFile
+
+# Queues of whole pictures fill and empty by tens of MB; a leak lifts the lowest of many frames too.
+WINDOW = 100
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Growth:
+    """What memory did.
+
+    Attributes:
+        first: Frame that the growth counts from.
+        last: Frame that it counts to.
+        first_mb: Resident memory there, 10^6 bytes: the lowest of the `WINDOW` frames before.
+        last_mb: The same at the end.
+        fps: Frames per second, end to end.
+    """
+
+    first: int
+    last: int
+    first_mb: float
+    last_mb: float
+    fps: float
+
+    @property
+    def grown_mb(self) -> float:
+        """How much more it was at the end."""
+        return self.last_mb - self.first_mb
+
+    def __str__(self) -> str:
+        return (
+            f"{self.first_mb:.1f} MB after {self.first} frames, {self.last_mb:.1f} MB after "
+            f"{self.last}: {self.grown_mb:+.1f} MB; {self.fps:.1f} FPS end to end"
+        )
+
+
+def soak(
+    clip: Path,
+    segment: Callable[[UInt8], Mask],
+    first: int,
+    last: int,
+    resident_mb: Callable[[], float] = machine.resident_mb,
+) -> Growth:
+    """Decodes, segments, draws and encodes, in the loop that `infer_video` runs.
+
+    Args:
+        clip: A video, played again and again.
+        segment: Image -> mask.
+        first: Frame to count growth from; buffers are full by then.
+        last: Frame to stop after, more than `first`.
+        resident_mb: Asked after each frame.
+
+    Raises:
+        SegError: Whatever the loop raises.
+    """
+    meter, scale = Meter(), _Scale(resident_mb)
+    draw = loop.Draw(segment, Overlay(), meter)
+    with tempfile.TemporaryDirectory(prefix="dinoseg-") as folder, _Again(clip, last) as source:
+        writer = Mp4Writer(Path(folder) / "out.mp4", fps=source.fps)
+        report = loop.run(source, draw, [writer, scale], meter)
+    return Growth(first, last, scale.lowest(first), scale.lowest(last), report.fps)
+
+
+class _Again(Source):
+    """A video file, opened anew at its end until there were enough frames; time goes on."""
+
+    def __init__(self, clip: Path, num_frames: int) -> None:
+        super().__init__()
+        self._clip, self._num_frames = clip, num_frames
+        with VideoFile(clip) as once:
+            self.fps = once.fps
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        while index < self._num_frames and not self.stop.is_set():
+            with VideoFile(self._clip) as once:
+                for frame in islice(once, self._num_frames - index):
+                    yield Frame(frame.image, index, index / (self.fps or 25.0))
+                    index += 1
+
+
+class _Scale(Sink):
+    """Weighs the process after each frame."""
+
+    stage = "weigh"
+
+    def __init__(self, resident_mb: Callable[[], float]) -> None:
+        self._resident_mb = resident_mb
+        self._found: list[float] = []
+
+    def write(self, frame: Frame, picture: UInt8, mask: Mask) -> None:
+        """Keeps one number."""
+        self._found.append(self._resident_mb())
+
+    def lowest(self, frame: int) -> float:
+        """Returns the lowest of the frames until this one."""
+        return min(self._found[max(0, frame - WINDOW) : frame])
