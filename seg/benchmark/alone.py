@@ -21,7 +21,8 @@ class Alone:
         engine: What really ran.
         canvas: Width and height of the network's input.
         batch: Pictures at once.
-        ms: Of one run, at `PERCENTS`.
+        ms: Of one run, synchronised, at `PERCENTS`.
+        enqueued_ms: Of it, until a GPU had its work, at `PERCENTS`; None where there is no GPU.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Alone:
     canvas: tuple[int, int]
     batch: int
     ms: tuple[float, ...]
+    enqueued_ms: tuple[float, ...] | None = None
 
     @property
     def rate(self) -> float:
@@ -52,23 +54,37 @@ def alone(
     spec = segmenter.runtime.spec
     hw = spec.canvas_hw or round_up(segmenter.input_hw, spec.stride)
     images = np.random.default_rng(0).random((batch, 3, *hw), np.float32)
-    times = []
+    times, enqueued = [], []
     for _ in range(warmup + runs):
         start = clock()
         segmenter.runtime.run(images)
-        times.append((clock() - start) * 1e3)
-    ms = tuple(float(value) for value in np.percentile(times[warmup:], PERCENTS))
+        times.append(clock() - start)
+        enqueued.append(segmenter.runtime.enqueued_s)
+    taken = [seconds for seconds in enqueued[warmup:] if seconds is not None]
     return Alone(
-        name=name, engine=segmenter.runtime.description, canvas=hw[::-1], batch=batch, ms=ms
+        name=name,
+        engine=segmenter.runtime.description,
+        canvas=hw[::-1],
+        batch=batch,
+        ms=_percentiles(times[warmup:]),
+        enqueued_ms=_percentiles(taken) if taken else None,
     )
+
+
+def _percentiles(seconds: Sequence[float]) -> tuple[float, ...]:
+    return tuple(1e3 * float(value) for value in np.percentile(seconds, PERCENTS))
 
 
 def markdown(rows: Sequence[Alone]) -> str:
     """Returns the table for people."""
-    lines = ["| model alone | engine | canvas | batch | ms a run | pictures/s |", "|---" * 6 + "|"]
+    heads = ["model alone", "engine", "canvas", "batch", "ms enqueued", "ms a run", "pictures/s"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
-        ms = " / ".join(f"{value:.2f}" for value in row.ms)
+        enqueued, ms = (
+            " / ".join(f"{value:.2f}" for value in values or ())
+            for values in (row.enqueued_ms, row.ms)
+        )
         canvas = f"{row.canvas[0]}x{row.canvas[1]}"
-        cells = [row.name, row.engine, canvas, str(row.batch), ms, f"{row.rate:.1f}"]
+        cells = [row.name, row.engine, canvas, str(row.batch), enqueued, ms, f"{row.rate:.1f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -20,12 +20,15 @@ class Runtime(Closing, ABC):
         description: What really runs, for people: engine, version, device, precision.
         precision: The coarsest type that weights or scores have on the way, such as `bfloat16`.
         metadata: What else the file says of itself, by key.
+        enqueued_s: Seconds of the last run until a GPU had all of its work and the processor was
+            free again; None where the run is the processor's own work.
     """
 
     spec: ModelSpec
     description: str
     precision: str = "float32"
     metadata: Mapping[str, str] = MappingProxyType({})
+    enqueued_s: float | None = None
 
     def run(self, images: Float32) -> Mapping[str, Float32]:
         """Runs the network once.

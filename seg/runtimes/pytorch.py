@@ -1,5 +1,6 @@
 """torch: a `.pt` checkpoint, or a network that is already in memory."""
 
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -56,8 +57,13 @@ class TorchRuntime(Runtime):
         try:
             with torch.inference_mode():
                 if self._graphs is not None:
-                    return {"logits": self._replay(images).run(images)}
+                    replay = self._replay(images)
+                    scores, self.enqueued_s = replay.run(images), replay.enqueued_s
+                    return {"logits": scores}
+                start = time.perf_counter()
                 logits = self._call(torch.from_numpy(images).to(self.device))
+                if self.device.type == "cuda":
+                    self.enqueued_s = time.perf_counter() - start
                 return {"logits": logits.float().cpu().numpy()}
         except RuntimeError as error:
             raise EngineFailure(f"torch failed: {_first_line(error)}") from error

@@ -57,6 +57,11 @@ class _Lane:
         self._replay.capture(self._enqueue)
         self.run = self._replay.run
 
+    @property
+    def enqueued_s(self) -> float:
+        """As of `Replay`."""
+        return self._replay.enqueued_s
+
     def _enqueue(self) -> None:
         if not self.context.execute_async_v3(self._replay.stream.cuda_stream):
             raise EngineFailure("TensorRT refused to run the engine.")
@@ -94,7 +99,8 @@ class TrtRuntime(Runtime):
             )
         lane = self._lanes.get(batch) or self._lanes.setdefault(batch, self._lane(batch))
         try:
-            return {"logits": lane.run(images)}
+            logits, self.enqueued_s = lane.run(images), lane.enqueued_s
+            return {"logits": logits}
         except RuntimeError as error:
             raise EngineFailure(f"CUDA failed: {error}") from error
 

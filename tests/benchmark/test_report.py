@@ -76,15 +76,22 @@ def test_json_and_table_say_the_same():
 def test_a_model_alone_is_timed_on_whole_batches_after_warming_up():
     """A clock by hand: runs of 900 and 100 ms to warm up, then 20, 40 and 60."""
     clock = iter(np.cumsum([0, 0.9, 0, 0.1, 0, 0.02, 0, 0.04, 0, 0.06]).tolist())
-    shapes = []
+    shapes, enqueued = [], iter([0.9, 0.1, 0.001, 0.002, 0.003])
 
     def network(images):
         shapes.append(images.shape)
+        runtime.enqueued_s = next(enqueued, None)
         return images[:, :2]
 
     spec = ModelSpec(arch="fake", classes=("a", "b"), input_hw=(60, 96), stride=32)
-    found = alone("m", Segmenter(FakeRuntime(network, spec)), 8, 3, 2, lambda: next(clock))
+    runtime = FakeRuntime(network, spec)
+    found = alone("m", Segmenter(runtime), 8, 3, 2, lambda: next(clock))
     assert shapes == 5 * [(8, 3, 64, 96)]
     assert found.canvas == (96, 64) and found.ms[0] == pytest.approx(40)
     assert found.rate == pytest.approx(200) and found.to_dict()["batch"] == 8
-    assert "| m | a function, not a network | 96x64 | 8 | 40.00 / " in markdown_alone([found])
+    assert found.enqueued_ms[0] == pytest.approx(2)
+    line = markdown_alone([found]).splitlines()[2]
+    assert line.startswith("| m | a function, not a network | 96x64 | 8 | 2.00 / ")
+    assert " | 40.00 / " in line
+    plain = alone("m", Segmenter(runtime), 1, 1, 0)  # an engine of the processor says None
+    assert plain.enqueued_ms is None

@@ -103,6 +103,7 @@ def test_a_graph_is_replayed_for_each_shape(monkeypatch):
         with torch.inference_mode():
             expected = net.body(torch.from_numpy(pictures(batch, hw))).numpy()
         np.testing.assert_allclose(logits, expected, atol=1e-6)
+        assert runtime.enqueued_s > 0
     assert world.did("replay") == 3
     # Each new shape: once for the size of the output, three to warm up, once to record, replayed.
     new = [False, False, False, False, True, False]

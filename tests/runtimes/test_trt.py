@@ -64,6 +64,7 @@ def test_logits_are_the_engines_for_each_batch(tensorrt, tmp_path, plan):
             logits = runtime.run(images)["logits"]
             assert logits.dtype == np.float32
             np.testing.assert_array_equal(logits, images[:, :2] - np.float32(0.5))
+            assert runtime.enqueued_s > 0
         with pytest.raises(ShapeError, match=r"1 to 2 pictures at once; got 3.*--batch"):
             runtime.run(pictures(3))
     assert tensorrt.did("context") == 2 and tensorrt.did("replay") == 3
