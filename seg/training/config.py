@@ -54,7 +54,7 @@ class SegmentationConfig:
         clip: Largest norm of the gradient.
         teacher: Models whose mean probabilities a student learns beside the labels; empty: none.
         images: Pictures and videos without labels, as `seg.data.unlabelled` reads them.
-        soft: Weight of what the teacher says.
+        soft: Weight of what the teacher says, by its divergence and, as `dice` weighs it, by Dice.
         temperature: At which teacher and student are compared; above 1 unlikely classes count more.
         precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the device has it in
             hardware.

@@ -120,24 +120,32 @@ def margin(logits: Tensor) -> Tensor:
     return logits[:, 1:] - logits[:, :1] if logits.shape[1] == 2 else logits
 
 
-def distillation(logits: Tensor, soft: Tensor, temperature: float) -> Tensor:
-    """How far a student is from a teacher: their divergence, each at a temperature.
+def distillation(logits: Tensor, soft: Tensor, temperature: float, dice: float = 0.0) -> Tensor:
+    """How far a student is from a teacher: their divergence, each at a temperature, and Dice.
 
     Hinton, Vinyals, Dean, 2015: the Kullback-Leibler divergence times the temperature squared,
     here the mean over the student's cells. A cell's target is the mean of the teacher's
-    probabilities over its pixels; a cell with an unknown pixel does not count.
+    probabilities over its pixels; a cell with an unknown pixel does not count. Dice, as for labels,
+    is one minus the overlap of both probabilities of each foreground class, at temperature 1.
 
     Args:
         logits: The student's, `(B, C, h, w)`.
         soft: The teacher's, uint8 `(B, C, H, W)`: log-probabilities in steps of -0.05, or 255.
         temperature: Above 1 the unlikely classes count for more.
+        dice: Weight of Dice.
     """
-    grid = logits.shape[2], logits.shape[3]
+    grid, logits = (logits.shape[2], logits.shape[3]), logits.float()
     known = F.adaptive_avg_pool2d((soft[:, :1] != IGNORE).float(), grid) == 1
     truth = F.adaptive_avg_pool2d((soft * (-SOFT_STEP / temperature)).softmax(1), grid)
-    guess = (logits.float() / temperature).log_softmax(1)
+    guess = (logits / temperature).log_softmax(1)
     divergence = F.kl_div(guess, truth, reduction="none").sum(1, keepdim=True)
-    return temperature**2 * (divergence * known).sum() / known.sum().clamp(min=1)
+    loss = temperature**2 * (divergence * known).sum() / known.sum().clamp(min=1)
+    if not dice:
+        return loss
+    truth = F.adaptive_avg_pool2d((soft * -SOFT_STEP).softmax(1), grid)[:, 1:] * known
+    score = logits.softmax(1)[:, 1:] * known
+    either = (score + truth).sum((0, 2, 3))
+    return loss + dice * (1 - (2 * (score * truth).sum((0, 2, 3)) + 1) / (either + 1)).mean()
 
 
 def _mixed(logits: Tensor, labels: Tensor, mix: Mix) -> Tensor:

@@ -252,8 +252,9 @@ class Trainer:
                 outputs = self.net.training_logits(images)
         loss = segmentation_loss(outputs, labels, self.mix)
         if batch.soft is not None:
-            soft = batch.soft.to(self.device)
-            loss = loss + self.config.soft * distillation(outputs[0], soft, self.config.temperature)
+            soft, config = batch.soft.to(self.device), self.config
+            part = distillation(outputs[0], soft, config.temperature, config.dice)
+            loss = loss + config.soft * part
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._trainable(), self.config.clip)

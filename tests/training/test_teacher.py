@@ -118,6 +118,12 @@ def test_distillation_by_hand():
     expected = 4 * np.mean([divergence[0, 1], divergence[1, 0], divergence[1, 1]])
     got = distillation(torch.from_numpy(logits), torch.from_numpy(soft), 2.0)
     assert float(got) == pytest.approx(expected, rel=1e-4)
+    said = softmax(soft[0] * -0.05, axis=0).reshape(3, 2, 2, 2, 2).mean((2, 4))
+    parts = [part[1:].reshape(2, 4)[:, 1:] for part in (said, softmax(logits[0], axis=0))]
+    overlap, either = (parts[0] * parts[1]).sum(1), (parts[0] + parts[1]).sum(1)
+    dice = np.mean(1 - (2 * overlap + 1) / (either + 1))
+    both = distillation(torch.from_numpy(logits), torch.from_numpy(soft), 2.0, 0.5)
+    assert float(both) == pytest.approx(expected + 0.5 * dice, rel=1e-4)
 
 
 def test_distillation_of_unknown_pixels_costs_nothing():
