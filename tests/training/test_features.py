@@ -56,7 +56,7 @@ def same(one, other):
 
 
 def files(folder):
-    return {path.name: path.read_bytes() for path in folder.rglob("*.features")}
+    return {path.name: path.read_bytes() for path in folder.rglob("[!.]*.features")}
 
 
 def test_the_cache_holds_what_the_backbone_says_of_the_view(tiny, discs, tmp_path):
