@@ -8,9 +8,8 @@
     python train.py distill --teacher big.onnx --student lite --images photos walk.mp4
 
 A data set is FOLDER[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,doubt=P][,negatives], where
-FOLDER is
-Penn-Fudan as distributed, train_images/ train_masks/ valid_images/ valid_masks/, images/ masks/,
-or, with the word negatives, pictures of the background alone.
+FOLDER is Penn-Fudan as distributed, train_images/ train_masks/ valid_images/ valid_masks/, images/
+masks/, or, with the word negatives, pictures of the background alone.
 
 DINOv2 is frozen, so it runs once on a few views of each picture, and the head is trained on what
 it said, kept on disk: the default, because it is much faster. apps/benchmark_training.py measures

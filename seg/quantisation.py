@@ -78,11 +78,9 @@ def quantise(source: Path, target: Path, pictures: Sequence[Path]) -> dict[str, 
 
 def _packed(segmenter: Segmenter, pictures: Sequence[Path]) -> Iterator[Float32]:
     """Yields each picture as the network gets it, on the way that every frame takes."""
-    spec = segmenter.runtime.spec
     for path in pictures:
-        image = read_image(path)
-        letterbox = segmenter.letterbox((image.shape[0], image.shape[1]))
-        yield np.repeat(letterbox.pack(image, spec.pad_rgb), spec.batch or 1, 0)
+        pixels, _ = segmenter.pack(read_image(path))
+        yield np.repeat(pixels, segmenter.runtime.spec.batch or 1, 0)
 
 
 def _quantise(source: Path, target: Path, batches: Iterator[Float32]) -> None:

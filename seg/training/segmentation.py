@@ -173,8 +173,10 @@ class Trainer:
                 "seconds": time.monotonic() - started,
             }
             self.run.keep(self.judged, self.spec, row, self._state())
-            # Where an epoch takes a second, pictures of each would take as long again.
-            if time.monotonic() - drawn > DRAW_EVERY_S:
+            # Where an epoch takes a second, pictures of each would take as long again. The last
+            # one's are drawn below.
+            is_last = epoch + 1 == self.config.epochs
+            if not is_last and time.monotonic() - drawn > DRAW_EVERY_S:
                 draw(self.run, segmenter, self.valid)
                 drawn = time.monotonic()
             watch(row)

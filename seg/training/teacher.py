@@ -10,12 +10,13 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from seg.artefacts import sha256_of
+from seg.data.reading import hw_of
 from seg.data.samples import IGNORE, Sample
 from seg.errors import SpecMismatch
 from seg.geometry import Letterbox, Size, resize
 from seg.results import Float32, UInt8
 from seg.segmenter import Segmenter
-from seg.training.cache import Cache, Float16
+from seg.training.cache import Cache, Float16, Key
 from seg.training.losses import SOFT_STEP
 
 COARSER = 4  # the teacher's scores are kept on a grid so much coarser than the fitted picture
@@ -73,7 +74,7 @@ class Teacher:
         def make() -> tuple[Float16, UInt8]:
             return self._look(image), np.empty((0, 0), np.uint8)
 
-        log_p, _ = self.cache.get({"picture": digest, "input_hw": self.input_hw}, make)
+        log_p, _ = self.cache.get(self._key(digest), make)
         return np.clip(np.round(log_p / -SOFT_STEP), 0, IGNORE - 1).astype(np.uint8)
 
     def fill(self, samples: Sequence[Sample], digests: Sequence[str]) -> None:
@@ -82,16 +83,20 @@ class Teacher:
         for sample, digest in tqdm(
             pairs, "teacher", len(samples), leave=False, disable=None, file=sys.stderr
         ):
-            if self.cache.find({"picture": digest, "input_hw": self.input_hw}) is None:
+            if self.cache.find(self._key(digest)) is None:
                 self.scores(sample.load()[0], digest)
 
     def description(self) -> str:
         """What teaches, for people."""
         return "; ".join(segmenter.description for segmenter in self.segmenters)
 
+    def _key(self, digest: str) -> Key:
+        return {"picture": digest, "input_hw": self.input_hw}
+
     def _look(self, image: UInt8) -> Float16:
-        hw = image.shape[0], image.shape[1]
-        grid = Letterbox.fit(hw, (self.input_hw[0] // COARSER, self.input_hw[1] // COARSER), 1)
+        grid = Letterbox.fit(
+            hw_of(image), (self.input_hw[0] // COARSER, self.input_hw[1] // COARSER), 1
+        )
         means: list[Float32] = []
         for segmenter in self.segmenters:
             (look,) = segmenter.looks(image)
