@@ -60,6 +60,9 @@ def flags(task: str = "segment") -> argparse.ArgumentParser:
     p.add_argument("--data", nargs="+", metavar="FOLDER", help="data sets; default: Penn-Fudan")
     p.add_argument("--classes", nargs="+", metavar="NAME", help="default: background person")
     p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
+    text = "a trained model of the same architecture to start from, such as "
+    text += "weights/person-lite.onnx; a new head where its classes are others"
+    p.add_argument("--init", metavar="FILE", help=text)
     text = (
         "blocks of the backbone that the head reads, from 0; default: the last four; 11 alone is "
     )
@@ -178,10 +181,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.training.cache import default_folder
     from seg.training.comparison import write
     from seg.training.run import Run
+    from seg.training.start import check_start
     from seg.training.trials import plan
 
     config = config_of(args)
     check_arch(config.arch)
+    if config.init and not args.resume:
+        check_start(Path(config.init), config.arch)
     folder = args.output or Path("runs") / config.arch
     many, device = bool(args.folds or args.sweep), pick_device(args.device)
     texts = config.data or (str(penn_fudan.download()),)

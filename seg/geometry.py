@@ -29,9 +29,37 @@ def resize(array: Array, hw: Size) -> Array:
     """
     if array.shape[:2] == hw:
         return array
-    shrinks = 2 * hw[0] < array.shape[0] or 2 * hw[1] < array.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    method = _method((array.shape[0], array.shape[1]), hw)
     return cv2.resize(array, (hw[1], hw[0]), interpolation=method)  # type: ignore[return-value]
+
+
+def resizing(before: Size, after: Size) -> tuple[Float32, Float32]:
+    """Returns what `resize` is: the matrices of `rows @ array @ columns`.
+
+    For engines that resize on a GPU: they take the very weights that the processor takes, where
+    a GPU library's own resize has others.
+
+    Args:
+        before: Size `(H, W)` of the array.
+        after: Size `(h, w)` that it gets.
+
+    Returns:
+        float32 `(h, H)` and `(W, w)`.
+    """
+    rows, columns = (np.eye(side, dtype=np.float32) for side in before)
+    method = _method(before, after)
+    if before[0] != after[0]:
+        rows = cv2.resize(rows, (before[0], after[0]), interpolation=method)  # type: ignore[assignment]
+    if before[1] != after[1]:
+        columns = cv2.resize(columns, (after[1], before[1]), interpolation=method)  # type: ignore[assignment]
+    return rows, columns
+
+
+def _method(before: Size, after: Size) -> int:
+    shrinks = 2 * after[0] < before[0] or 2 * after[1] < before[1]
+    # Where one side grows, OpenCV's area is neither area nor centred.
+    grows = after[0] > before[0] or after[1] > before[1]
+    return cv2.INTER_AREA if shrinks and not grows else cv2.INTER_LINEAR
 
 
 def to_network(images: Sequence[UInt8]) -> Float32:

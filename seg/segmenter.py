@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from seg.runtimes import open_runtime
 from seg.runtimes.base import Runtime
 from seg.tta import RATIOS, Look, covering, mean_labels, slide
 from seg.upsampling import GuidedFilter, luminance
+
+if TYPE_CHECKING:
+    from seg.runtimes.on_device import DeviceFrames
 
 
 class Segmenter(Closing):
@@ -59,6 +63,7 @@ class Segmenter(Closing):
         self.runtime = model
         self.input_hw = input_hw or self.runtime.spec.input_hw
         self._letterbox: Letterbox | None = None
+        self._frames: DeviceFrames | None = None
 
     @property
     def description(self) -> str:
@@ -94,10 +99,11 @@ class Segmenter(Closing):
 
         Raises as a call does.
         """
-        if not self.tta:
-            return [self._look(*self.pack(image))]
         check_image(image)
         frame_hw = (image.shape[0], image.shape[1])
+        if not self.tta:
+            frames = self.on_device(frame_hw)
+            return [self._seen(image, frames) if frames else self._look(*self.pack(image))]
         spec, input_hw = self.runtime.spec, self.input_hw
         window_hw = spec.canvas_hw or round_up(input_hw, spec.stride)
         boxes = [
@@ -114,6 +120,8 @@ class Segmenter(Closing):
         """Turns a frame's looks into classes, uint8 `(H, W)` of the frame's size."""
         if len(looks) > 1:
             return mean_labels(looks)
+        if looks[0].labels is not None:
+            return looks[0].labels
         return labels_of(looks[0].logits, looks[0].letterbox, looks[0].refine)
 
     def pack(self, image: UInt8) -> tuple[Float32, Letterbox]:
@@ -131,6 +139,18 @@ class Segmenter(Closing):
         check_image(image)
         letterbox = self.letterbox((image.shape[0], image.shape[1]))
         return letterbox.pack(image, self.runtime.spec.pad_rgb), letterbox
+
+    def on_device(self, frame_hw: Size) -> "DeviceFrames | None":
+        """Returns what makes masks of such frames on the engine's own device.
+
+        None where that is the processor, and where masks are guided, which the processor does.
+        """
+        self.letterbox(frame_hw)
+        return None if self.guided else self._frames
+
+    def _seen(self, image: UInt8, frames: "DeviceFrames") -> Look:
+        logits, labels = frames.run(image)
+        return Look(self._checked(logits), frames.letterbox, labels=labels)
 
     def _look(
         self,
@@ -157,11 +177,14 @@ class Segmenter(Closing):
         if self._letterbox is None or self._letterbox.frame_hw != frame_hw:
             spec = self.runtime.spec
             self._letterbox = Letterbox.fit(frame_hw, self.input_hw, spec.stride, spec.canvas_hw)
+            self._frames = self.runtime.frames(self._letterbox)
         return self._letterbox
 
     def logits(self, pixels: Float32) -> Float32:
         """Runs the network on a packed frame: `(1, 3, H, W)` -> `(C, h, w)`."""
-        logits: Float32 = self.runtime.run(pixels)["logits"][0]
+        return self._checked(self.runtime.run(pixels)["logits"][0])
+
+    def _checked(self, logits: Float32) -> Float32:
         if len(logits) != len(self.classes):
             raise SpecMismatch(
                 f"The model says {len(self.classes)} classes and returns {len(logits)} maps."

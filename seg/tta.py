@@ -28,12 +28,14 @@ class Look:
         letterbox: Between the frame and that canvas.
         refine: Filters a score map of the fitted picture's size; None leaves it.
         is_mirrored: Whether the network saw the frame mirrored, left for right.
+        labels: uint8 `(H, W)` of the frame where the engine's device made the mask too.
     """
 
     logits: Float32
     letterbox: Letterbox
     refine: Callable[[Float32], Float32] | None = None
     is_mirrored: bool = False
+    labels: UInt8 | None = None
 
     def enlarge(self, scores: Float32) -> Float32:
         """Carries a map `(h, w)` onto the frame, `(H, W)`, the right way round."""

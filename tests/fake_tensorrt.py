@@ -298,10 +298,11 @@ def installed(version: str = "10.3.0") -> Iterator[World]:
     before = {name: sys.modules.pop(name, None) for name in (*ours, "tensorrt")}
     sys.modules["tensorrt"] = module(world, version)
     try:
+        cuda.CUDA = torch.device("cpu")
         importlib.import_module(ours[0]).torch = cuda.torch = cpu_torch(world)
         yield world
     finally:
-        cuda.torch = torch
+        cuda.torch, cuda.CUDA = torch, torch.device("cuda")
         for name, value in before.items():
             sys.modules.pop(name, None)
             if value is not None:

@@ -24,13 +24,17 @@ DOORS = {
     "torch": (
         *("seg/models/", "seg/training/", "export/", "train.py"),
         *("seg/runtimes/pytorch.py", "seg/runtimes/trt.py", "seg/runtimes/cuda.py"),
+        "seg/runtimes/on_device.py",
     ),
     "tensorrt": ("seg/runtimes/trt",),
     "albumentations": ("seg/data/augment.py",),
     "av": ("seg/video/mp4.py",),
     "onnxruntime": ("seg/runtimes/ort.py", "seg/quantisation.py"),
     "openvino": ("seg/runtimes/ov.py",),
-    "onnx": ("export/", "seg/precision.py", "seg/quantisation.py", "seg/acceptance.py"),
+    "onnx": (
+        *("export/", "seg/precision.py", "seg/quantisation.py", "seg/acceptance.py"),
+        "seg/training/start.py",
+    ),
     "matplotlib": ("seg/training/", "seg/figures.py", "seg/benchmark/chart.py"),
     "PIL": ("seg/data/",),
 }

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seg.errors import ShapeError, SpecMismatch
-from seg.geometry import Letterbox, resize, resize_labels, round_up, to_network
+from seg.geometry import Letterbox, resize, resize_labels, resizing, round_up, to_network
 
 sides = st.integers(1, 900)
 settings.register_profile("house", derandomize=True, deadline=None, max_examples=60)
@@ -125,3 +125,12 @@ def test_bad_input_is_named():
         Letterbox.fit((0, 4), (14, 14), 14)
     with pytest.raises(SpecMismatch, match="644x364"):
         Letterbox.fit((640, 640), (640, 640), 14, canvas_hw=(364, 644))
+
+
+@given(st.tuples(sides, sides), st.tuples(sides, sides))
+@settings(max_examples=30)
+def test_a_resize_is_a_product_with_two_matrices(before, after):
+    noise = np.random.default_rng(0).random(before, dtype=np.float32)
+    rows, columns = resizing(before, after)
+    assert rows.shape == (after[0], before[0]) and columns.shape == (before[1], after[1])
+    np.testing.assert_allclose(rows @ noise @ columns, resize(noise, after), atol=1e-5)

@@ -4,6 +4,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,6 +18,9 @@ from seg.segmenter import Segmenter, labels_of
 from seg.video.base import Frame
 from seg.video.mp4 import Encoder
 from seg.video.sources import VideoFile
+
+if TYPE_CHECKING:
+    from seg.runtimes.on_device import DeviceFrames
 
 SEED_SIDE, SEED_PADDED = 640, 644  # the tutorial's square, and the next multiple of 14
 
@@ -77,20 +81,42 @@ class ModelLane(Lane):
     def run(self, frame: Frame, watch: Stopwatch) -> None:
         """Carries one frame through every stage after decoding."""
         image, segmenter = frame.image, self.segmenter
-        with watch.stage("pack"):
-            pixels, letterbox = segmenter.pack(image)
-        with watch.stage("model"):
-            logits = segmenter.logits(pixels)
-        with watch.stage("unpack"):
-            mask = Mask(labels_of(logits, letterbox), segmenter.classes)
+        frames = segmenter.on_device((image.shape[0], image.shape[1]))
+        labels = _on_device(frames, image, watch) if frames else self._here(image, watch)
         with watch.stage("overlay"):
-            picture = self._overlay.draw(image, mask)
+            picture = self._overlay.draw(image, Mask(labels, segmenter.classes))
         self.encode(picture, watch)
+
+    def _here(self, image: UInt8, watch: Stopwatch) -> UInt8:
+        with watch.stage("pack"):
+            pixels, letterbox = self.segmenter.pack(image)
+        with watch.stage("model"):
+            logits = self.segmenter.logits(pixels)
+        with watch.stage("unpack"):
+            return labels_of(logits, letterbox)
 
     def close(self) -> None:
         """Closes the model too."""
         super().close()
         self.segmenter.close()
+
+
+def _on_device(frames: "DeviceFrames", image: UInt8, watch: Stopwatch) -> UInt8:
+    """What `DeviceFrames.run` does, but waits after each stage, so that each has its own time."""
+    with watch.stage("transfer"):
+        frame = frames.upload(image)
+        frames.wait()
+    with watch.stage("pack"):
+        pixels = frames.pack(frame)
+        frames.wait()
+    with watch.stage("model"):
+        logits = frames.score(pixels)
+        frames.wait()
+    with watch.stage("unpack"):
+        labels = frames.labels(logits)
+        frames.wait()
+    with watch.stage("transfer"):
+        return frames.download(logits, labels)[1]
 
 
 class SeedLane(Lane):

@@ -11,7 +11,8 @@ import numpy as np
 from seg.errors import SourceError
 from seg.video.base import Frame
 
-STAGES = ("decode", "pack", "model", "unpack", "overlay", "encode")
+# transfer: between the memories of processor and GPU
+STAGES = ("decode", "transfer", "pack", "model", "unpack", "overlay", "encode")
 PERCENTS = (50, 95, 99)
 BLOCK = 8  # frames that one contestant runs before the next does: enough to fill its own caches
 

@@ -97,7 +97,9 @@ def plan(rows: Sequence[Row], target_fps: float) -> str:
 def markdown(rows: Sequence[Row], baseline: Row | None, about: Mapping[str, str]) -> str:
     """Returns the table for people, what it was measured on above it."""
     lines = [f"- {key}: {value}" for key, value in about.items()]
-    head = ["model", "engine", "size", *COLUMNS, "FPS", "against baseline", "IoU"]
+    # Without a GPU nothing is transferred.
+    columns = [stage for stage in COLUMNS if any(max(row.times.percentiles(stage)) for row in rows)]
+    head = ["model", "engine", "size", *columns, "FPS", "against baseline", "IoU"]
     lines += ["", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in rows:
         ratio = speedup(row, baseline)
@@ -105,7 +107,7 @@ def markdown(rows: Sequence[Row], baseline: Row | None, about: Mapping[str, str]
             row.name,
             row.engine,
             f"{row.imgsz[0]}x{row.imgsz[1]}",
-            *(" / ".join(f"{ms:.1f}" for ms in row.times.percentiles(s)) for s in COLUMNS),
+            *(" / ".join(f"{ms:.1f}" for ms in row.times.percentiles(s)) for s in columns),
             f"{row.fps:.1f}",
             f"{ratio:.1f}x" if ratio else "",
             _score(row),

@@ -3,13 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seg.closing import Closing
 from seg.errors import ShapeError
+from seg.geometry import Letterbox
 from seg.results import Float32
 from seg.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from seg.runtimes.on_device import DeviceFrames
 
 
 class Runtime(Closing, ABC):
@@ -54,6 +59,13 @@ class Runtime(Closing, ABC):
         filled = np.concatenate([images, filling])
         parts = [self._run(filled[i : i + count]) for i in range(0, len(filled), count)]
         return {k: np.concatenate([p[k] for p in parts])[: len(images)] for k in parts[0]}
+
+    def frames(self, letterbox: Letterbox) -> "DeviceFrames | None":
+        """Returns what carries frames to masks on the engine's own device, for one pair of sizes.
+
+        None where that is the processor: then packing and the way back are the caller's.
+        """
+        return None
 
     @abstractmethod
     def _run(self, images: Float32) -> Mapping[str, Float32]:

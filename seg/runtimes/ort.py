@@ -12,6 +12,8 @@ from seg.runtimes.base import Runtime
 from seg.spec import METADATA_KEY, ModelSpec
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+# Float32 means float32: CUDA's convolutions would round to TF32 by default.
+OPTIONS = {CUDA: {"use_tf32": "0"}, CPU: {}}
 
 
 class OnnxRuntime(Runtime):
@@ -91,7 +93,9 @@ def _session(path: Path, providers: list[str]) -> ort.InferenceSession:
     # Idle threads that spin take the cores from decoding and encoding: a tenth of a video's rate.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = ort.InferenceSession(str(path), options, providers=providers)
+        session = ort.InferenceSession(
+            str(path), options, providers=[(name, OPTIONS[name]) for name in providers]
+        )
     except Exception as error:
         raise ArtefactError(f"ONNX Runtime cannot read {path.name}: {error}") from error
     # ONNX Runtime answers a missing CUDA with a working CPU session and a warning.

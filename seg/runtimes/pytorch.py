@@ -1,20 +1,22 @@
 """torch: a `.pt` checkpoint, or a network that is already in memory."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seg.errors import EngineFailure, EngineMissing
-from seg.geometry import round_up
+from seg.geometry import Letterbox, round_up
 from seg.models.checkpoint import load_net
 from seg.models.wrapped import NarrowNet
 from seg.results import Float32
 from seg.runtimes.base import Runtime
 from seg.runtimes.cuda import Replay
+from seg.runtimes.on_device import DeviceFrames
 from seg.spec import ModelSpec
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -50,39 +52,59 @@ class TorchRuntime(Runtime):
         how = ", ".join(word for mode, word in SAID.items() if mode in modes) or "eager"
         self.description = f"torch {torch.__version__} {how}, {device}, {precision}"
 
+    def frames(self, letterbox: Letterbox) -> DeviceFrames | None:
+        """As of `Runtime`."""
+        if self.device.type != "cuda":
+            return None
+        return DeviceFrames(letterbox, self.spec.pad_rgb, self.device, self._network)
+
     def _run(self, images: Float32) -> Mapping[str, Float32]:
-        was_training = self.net.training
-        if was_training:
-            self.net.eval()
         try:
             with torch.inference_mode():
                 if self._graphs is not None:
-                    replay = self._replay(images)
+                    replay = self._replay(torch.from_numpy(images))
                     scores, self.enqueued_s = replay.run(images), replay.enqueued_s
                     return {"logits": scores}
                 start = time.perf_counter()
-                logits = self._call(torch.from_numpy(images).to(self.device))
+                logits = self._network(torch.from_numpy(images).to(self.device))
                 if self.device.type == "cuda":
                     self.enqueued_s = time.perf_counter() - start
                 return {"logits": logits.float().cpu().numpy()}
         except RuntimeError as error:
             raise EngineFailure(f"torch failed: {_first_line(error)}") from error
+
+    def _network(self, images: Tensor) -> Tensor:
+        """Runs the network on the device, in whatever way it was opened."""
+        if self._graphs is not None:
+            return self._replay(images).on_device(images)
+        with self._evaluating():
+            logits: Tensor = self._call(images)
+        return logits
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        was_training = self.net.training
+        if was_training:
+            self.net.eval()
+        try:
+            yield
         finally:
             if was_training:
                 self.net.train()
 
-    def _replay(self, images: Float32) -> Replay:
+    def _replay(self, images: Tensor) -> Replay:
         """Returns the graph for this shape; records it the first time."""
         assert self._graphs is not None
-        if images.shape not in self._graphs:
-            shape_out = self._call(torch.from_numpy(images).to(self.device)).shape
-            replay = Replay(images.shape, tuple(shape_out))
-            replay.capture(lambda: _write(replay, self._call(replay.images)), WARMUPS)
-            self._graphs[images.shape] = replay
-        return self._graphs[images.shape]
+        shape = tuple(images.shape)
+        if shape not in self._graphs:
+            with self._evaluating():
+                replay = Replay(shape, tuple(self._call(images.to(self.device)).shape))
+                replay.capture(lambda: _write(replay, self._call(replay.images)), WARMUPS)
+            self._graphs[shape] = replay
+        return self._graphs[shape]
 
 
-def _write(replay: Replay, logits: torch.Tensor) -> None:
+def _write(replay: Replay, logits: Tensor) -> None:
     replay.logits.copy_(logits)
 
 
@@ -91,7 +113,11 @@ def _first_line(error: RuntimeError) -> str:
 
 
 def pick_device(name: str) -> torch.device:
-    """Turns `auto`, `cpu` or `cuda` into a device; raises EngineMissing where there is no CUDA."""
+    """Turns `auto`, `cpu` or `cuda` into a device; raises EngineMissing where there is no CUDA.
+
+    Float32 means float32: torch's convolutions on CUDA would round to TF32 by default.
+    """
+    torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():

@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorrt as trt
 
 from seg.errors import ArtefactError, EngineFailure, EngineMissing, ShapeError
+from seg.geometry import Letterbox
 from seg.results import Float32
 from seg.runtimes.base import Runtime
 from seg.runtimes.engine_card import EngineCard, Machine
@@ -14,7 +15,8 @@ from seg.spec import ModelSpec
 try:
     import torch
 
-    from seg.runtimes.cuda import Replay
+    from seg.runtimes.cuda import CUDA, Replay
+    from seg.runtimes.on_device import DeviceFrames
 except ModuleNotFoundError as error:  # pragma: no cover
     raise EngineMissing("TensorRT's buffers are torch's: pip install torch, with CUDA") from error
 
@@ -55,7 +57,7 @@ class _Lane:
             if not self.context.set_tensor_address(name, buffer.data_ptr()):
                 raise EngineFailure(f"TensorRT takes no buffer for '{name}'.")
         self._replay.capture(self._enqueue)
-        self.run = self._replay.run
+        self.run, self.on_device = self._replay.run, self._replay.on_device
 
     @property
     def enqueued_s(self) -> float:
@@ -103,6 +105,10 @@ class TrtRuntime(Runtime):
             return {"logits": logits}
         except RuntimeError as error:
             raise EngineFailure(f"CUDA failed: {error}") from error
+
+    def frames(self, letterbox: Letterbox) -> DeviceFrames:
+        """As of `Runtime`."""
+        return DeviceFrames(letterbox, self.spec.pad_rgb, CUDA, self._lanes[1].on_device)
 
     def close(self) -> None:
         """Drops graphs, contexts and engine, in this order."""

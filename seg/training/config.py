@@ -19,6 +19,7 @@ class SegmentationConfig:
     Attributes:
         arch: `dinov2_vits14` or another official name, or `lite`.
         backbone: A weights file, `random`, or None: look for the official file, else download it.
+        init: A trained model of the same architecture to start from; None: random weights.
         layers: Blocks of the backbone that the head reads, from 0; empty: the last four, as for the
             official `ms` heads. The last one alone is what the official `linear` heads read.
         data: Data sets, as `seg.data.open_dataset` reads them; the first one's validation split
@@ -63,6 +64,7 @@ class SegmentationConfig:
 
     arch: str = "dinov2_vits14"
     backbone: str | None = None
+    init: str | None = None
     layers: tuple[int, ...] = ()
     data: tuple[str, ...] = ()
     classes: tuple[str, ...] = ("background", "person")

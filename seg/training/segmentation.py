@@ -1,6 +1,7 @@
 """Trains a segmentation network: the one loop for the frozen DINOv2 and for `lite`."""
 
 import dataclasses
+import itertools
 import json
 import sys
 import time
@@ -31,10 +32,12 @@ from seg.training.losses import Mix, distillation, segmentation_loss
 from seg.training.precision import autocast, resolve
 from seg.training.run import Row, Run, fingerprint, write_csv
 from seg.training.schedule import learning_rate
+from seg.training.start import start_from
 from seg.training.teacher import Teacher
 from seg.training.validation import draw, validate
 
 DRAW_EVERY_S = 30.0
+START_BATCHES = 4  # whose statistics a start from another model's weights needs
 
 
 def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
@@ -149,6 +152,8 @@ class Trainer:
         Returns:
             The rows of all epochs, those before a stop too.
         """
+        if self.config.init and not self.run.history:
+            self._start(Path(self.config.init))
         if self.features:
             self.features.fill()
         if self.teacher:
@@ -267,6 +272,12 @@ class Trainer:
 
     def _trainable(self) -> Iterator[nn.Parameter]:
         return (p for group in self.optimiser.param_groups for p in group["params"])
+
+    def _start(self, path: Path) -> None:
+        """Takes another model's weights."""
+        views = itertools.islice(self.batches.epoch(0), START_BATCHES)
+        images = torch.cat([batch.inputs for batch in views]).to(self.device)
+        tqdm.write(start_from(path, self.net, self.spec, images), sys.stderr)
 
     def _teacher(self, cache: Path) -> Teacher:
         config = self.config

@@ -43,7 +43,7 @@ def grid(texts: Sequence[str], config: SegmentationConfig) -> list[Choices]:
     Raises:
         SpecMismatch: A name is no choice that takes one number or word, or a value is none.
     """
-    kinds = {name: kind for name, kind in _kinds() if name not in ("arch", "backbone")}
+    kinds = {name: kind for name, kind in _kinds() if name not in ("arch", "backbone", "init")}
     axes: dict[str, list[Any]] = {}
     for text in texts:
         name, _, values = text.partition("=")

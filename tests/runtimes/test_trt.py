@@ -10,9 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from seg import ArtefactError, EngineFailure, EngineMissing, ShapeError
+from seg import ArtefactError, EngineFailure, EngineMissing, Segmenter, ShapeError
 from seg.runtimes import open_runtime
 from seg.runtimes.engine_card import EngineCard, Machine
+from seg.segmenter import labels_of
 from seg.spec import ModelSpec
 
 HERE = Machine(tensorrt="10.3.0", gpu="Fake GPU", capability="8.7")
@@ -165,3 +166,15 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path, plan):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(EngineMissing, match="pip install tensorrt"):
         open_runtime(write(tmp_path, plan))
+
+
+def test_a_frame_becomes_a_mask_on_the_gpu(tensorrt, tmp_path, plan):
+    image = np.random.default_rng(1).integers(0, 256, (64, 90, 3), dtype=np.uint8)
+    with Segmenter(write(tmp_path, plan)) as segmenter:
+        (look,) = segmenter.looks(image)
+        assert tensorrt.did("replay") == 1
+        pixels, letterbox = segmenter.pack(image)
+        expected = segmenter.logits(pixels)
+    np.testing.assert_allclose(look.logits, expected, atol=1.01 / 255)
+    assert (look.labels == labels_of(look.logits, letterbox)).mean() > 0.999
+    assert 0.1 < look.labels.mean() < 0.9
