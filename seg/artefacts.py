@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from seg.errors import ArtefactError
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 DEFAULT_MODEL = WEIGHTS / "person-lite.onnx"
+PART = ".part-"
 
 
 def sha256_of(path: Path) -> str:
@@ -27,6 +29,21 @@ def refuse_overwrite(path: Path, overwrite: bool) -> None:
         raise ArtefactError(f"{path} exists already; take another --output, or add --overwrite.")
 
 
+def tidy(folder: Path, age_s: float = 0.0) -> None:
+    """Deletes what killed processes had begun to write into a folder.
+
+    Args:
+        folder: Where `atomic` wrote.
+        age_s: What is younger may be written now, and stays.
+    """
+    for part in folder.glob(f"{PART}*"):
+        try:
+            if time.time() - part.stat().st_mtime >= age_s:
+                part.unlink()
+        except OSError:  # its process has just given it its name
+            continue
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path` that takes its name when the block ends well.
@@ -39,7 +56,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PART, suffix=path.suffix)
     except OSError as error:
         raise ArtefactError(f"Cannot write {path}: {error.strerror}.") from error
     os.close(handle)

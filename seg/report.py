@@ -1,6 +1,6 @@
 """Report: what an evaluation found, as lines for a terminal and as Markdown."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Report = Mapping[str, Any]
@@ -46,20 +46,26 @@ def table(report: Report) -> list[str]:
 def markdown(report: Report) -> str:
     """Returns a report as Markdown, notes on the scores included."""
     lines = [f"- {name}: {value}" for name, value in _about(report)]
-    lines += ["", *_rows(["score", "value", "95 %"], _headlines(report))]
+    lines += ["", *rows_of(["score", "value", "95 %"], _headlines(report))]
     if report["miou"] is not None:
         rows = [[name, *values] for name, values in _classes(report)]
-        lines += ["", *_rows(["class", *CLASS_COLUMNS.values()], rows)]
+        lines += ["", *rows_of(["class", *CLASS_COLUMNS.values()], rows)]
         sizes = [
             [name, size, str(cell["num_objects"]), shown(cell["iou"])]
             for name, row in report["by_height"].items()
             for size, cell in row.items()
             if cell["num_objects"]
         ]
-        lines += ["", *_rows(["class", "objects", "number", "IoU"], sizes)]
+        lines += ["", *rows_of(["class", "objects", "number", "IoU"], sizes)]
     scores = [[name, shown(score)] for name, score in worst_of(report)[:10]]
-    lines += ["", *_rows(["worst pictures", "score"], scores), "", *NOTES.splitlines()]
+    lines += ["", *rows_of(["worst pictures", "score"], scores), "", *NOTES.splitlines()]
     return "\n".join(lines) + "\n"
+
+
+def rows_of(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Returns a Markdown table's lines; each row has a cell for each head."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
 def worst_of(report: Report) -> list[tuple[str, float]]:
@@ -102,8 +108,3 @@ def _headlines(report: Report) -> Iterator[tuple[str, str, str]]:
 def _classes(report: Report) -> Iterator[tuple[str, list[str]]]:
     for name in report["iou"]:
         yield name, [shown(report[key][name]) for key in CLASS_COLUMNS]
-
-
-def _rows(heads: Sequence[str], rows: Iterator[Sequence[str]] | list[list[str]]) -> list[str]:
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]

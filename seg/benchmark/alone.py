@@ -9,6 +9,7 @@ import numpy as np
 
 from seg.benchmark.race import PERCENTS, Clock
 from seg.geometry import round_up
+from seg.report import rows_of
 from seg.segmenter import Segmenter
 
 
@@ -78,13 +79,13 @@ def _percentiles(seconds: Sequence[float]) -> tuple[float, ...]:
 def markdown(rows: Sequence[Alone]) -> str:
     """Returns the table for people."""
     heads = ["model alone", "engine", "canvas", "batch", "ms enqueued", "ms a run", "pictures/s"]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines = []
     for row in rows:
         enqueued, ms = (
             " / ".join(f"{value:.2f}" for value in values or ())
             for values in (row.enqueued_ms, row.ms)
         )
         canvas = f"{row.canvas[0]}x{row.canvas[1]}"
-        cells = [row.name, row.engine, canvas, str(row.batch), enqueued, ms, f"{row.rate:.1f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        batch, rate = str(row.batch), f"{row.rate:.1f}"
+        lines.append([row.name, row.engine, canvas, batch, enqueued, ms, rate])
+    return "\n".join(rows_of(heads, lines))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from seg.benchmark.entries import Entry
 from seg.geometry import Size
 from seg.parity import LIMITS, Parity, compare, compare_graph
+from seg.report import rows_of
 from seg.results import UInt8
 from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
@@ -83,10 +84,10 @@ def _fitted(spec: ModelSpec, to: ModelSpec, input_hw: Size) -> ModelSpec:
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
     """Returns the table for people, and the limits below it."""
-    lines = ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
+    rows = []
     for one in verdicts:
         parity = one.parity
-        cells = [
+        row = [
             one.name,
             one.engine,
             f"{100 * parity.agreement:.4f} %",
@@ -98,8 +99,12 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
             one.precision,
             "passes" if one.passes else "**fails**",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(row)
     used = {one.precision for one in verdicts}
     return "\n".join(
-        [*lines, "", *(f"- {name}: at least {LIMITS[name]}" for name in LIMITS if name in used)]
+        [
+            *rows_of(HEAD, rows),
+            "",
+            *(f"- {name}: at least {LIMITS[name]}" for name in LIMITS if name in used),
+        ]
     )

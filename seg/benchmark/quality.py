@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from seg.data.samples import Sample
 from seg.metrics import Interval, Tally, intervals
+from seg.report import rows_of
 from seg.results import Float32, UInt8
 from seg.segmenter import Segmenter
 from seg.tta import Look
@@ -143,11 +144,7 @@ def _scores(row: NDArray[np.float64], num_classes: int) -> dict[str, float]:
 
 def table(results: Sequence[Result]) -> list[str]:
     """Returns Markdown: the first way's scores in %, the others' gains over it in points."""
-    names = list(SCORES.values())
-    lines = [
-        f"| way | {' | '.join(names)} | ms per picture |",
-        "|---|" + "---:|" * (len(names) + 1),
-    ]
+    rows = []
     plain = results[0]
     for result in results:
         cells = [f"{100 * value:.2f}" for value in result.scores.values()]
@@ -157,5 +154,5 @@ def table(results: Sequence[Result]) -> list[str]:
                 f"{100 * value:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
                 for value, (low, high) in gains
             ]
-        lines.append(f"| {result.way.name} | {' | '.join(cells)} | {result.ms:.1f} |")
-    return lines
+        rows.append([result.way.name, *cells, f"{result.ms:.1f}"])
+    return rows_of(["way", *SCORES.values(), "ms per picture"], rows)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seg.benchmark.race import PERCENTS, STAGES, Times
+from seg.report import rows_of
 
 COLUMNS = (*STAGES, "total")
 
@@ -100,7 +101,7 @@ def markdown(rows: Sequence[Row], baseline: Row | None, about: Mapping[str, str]
     # Without a GPU nothing is transferred.
     columns = [stage for stage in COLUMNS if any(max(row.times.percentiles(stage)) for row in rows)]
     head = ["model", "engine", "size", *columns, "FPS", "against baseline", "IoU"]
-    lines += ["", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    table = []
     for row in rows:
         ratio = speedup(row, baseline)
         cells = [
@@ -112,10 +113,16 @@ def markdown(rows: Sequence[Row], baseline: Row | None, about: Mapping[str, str]
             f"{ratio:.1f}x" if ratio else "",
             _score(row),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        table.append(cells)
     percents = " / ".join(f"p{n}" for n in PERCENTS)
     return "\n".join(
-        [*lines, "", f"Stages in ms, {percents}; FPS counts all of them, one after the other."]
+        [
+            *lines,
+            "",
+            *rows_of(head, table),
+            "",
+            f"Stages in ms, {percents}; FPS counts all of them, one after the other.",
+        ]
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from seg.report import rows_of
 from seg.reproduce.plan import Row
 from seg.reproduce.steps import ROOT, Record, Step
 
@@ -46,19 +47,18 @@ def page(
     lines += [QUICK, ""] if quick else []
     lines += [f"- {name}: {value}" for name, value in about.items()]
     lines += ["", PROTOCOL.format(data=data), ""]
-    lines += ["| model | fitted into | person IoU | mIoU | boundary IoU | minutes of training |"]
-    lines += ["|---|---|---|---|---|---:|"]
-    lines += [_line(row, records) for row in rows]
+    heads = ["model", "fitted into", "person IoU", "mIoU", "boundary IoU", "minutes of training"]
+    lines += rows_of(heads, [_cells(row, records) for row in rows])
     lines += ["", "## Commands", "", "In this order, each as a user may type it:", ""]
     lines += [f"    {portable(step.line)}" for step in steps]
     return "\n".join(lines) + "\n"
 
 
-def _line(row: Row, records: Mapping[str, Record]) -> str:
+def _cells(row: Row, records: Mapping[str, Record]) -> list[str]:
     report = json.loads(row.evaluation.makes.read_text("utf-8"))
     scores = [_score(report, key) for key in ("foreground_iou", "miou", "boundary_iou")]
     minutes = _minutes(records[row.training.name]) if row.training else "-"
-    return f"| {' | '.join([row.model, row.size, *scores, minutes])} |"
+    return [row.model, row.size, *scores, minutes]
 
 
 def _score(report: Mapping[str, Any], key: str) -> str:

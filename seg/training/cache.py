@@ -11,7 +11,6 @@ import json
 import math
 import os
 import shutil
-import time
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seg.artefacts import atomic
+from seg.artefacts import atomic, tidy
 from seg.errors import ArtefactError
 from seg.results import UInt8
 
@@ -53,7 +52,7 @@ class Cache:
         self.backbone = dict(backbone)
         self.folder = folder / f"{backbone['arch']}-{_digest(backbone)[:16]}"
         self._checked: set[Path] = set()
-        self._drop_remains()
+        tidy(self.folder, STALE_S)
 
     def get(self, key: Key, make: Callable[[], tuple[Float16, UInt8]]) -> tuple[Float16, UInt8]:
         """Returns an entry; makes and keeps it where there is none, or a damaged one.
@@ -149,15 +148,6 @@ class Cache:
                 f"{str(error).rstrip('.')}; what is there is whole. Make room and run again, take "
                 "another --cache-dir, or --no-cache."
             ) from error
-
-    def _drop_remains(self) -> None:
-        """Deletes what killed runs had not finished, and leaves alone what may be written now."""
-        for part in self.folder.glob(".part-*"):
-            try:
-                if time.time() - part.stat().st_mtime > STALE_S:
-                    part.unlink()
-            except OSError:  # its run has just given it its name
-                continue
 
 
 def entry_bytes(grid: tuple[int, ...], labels: tuple[int, ...]) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from seg.artefacts import atomic
+from seg.report import rows_of
 from seg.training.run import Row, write_csv
 
 # Student's t at 97.5 %, for 1 to 19 degrees of freedom.
@@ -70,17 +71,16 @@ def mean_and_margin(scores: Sequence[float]) -> tuple[float, float]:
 
 def table(summaries: Sequence[Summary]) -> str:
     """Returns the summaries as a Markdown table, the best IoU first."""
-    lines = [
-        "| choices | folds | IoU | mIoU | pixel accuracy | validation loss |",
-        "|---|---|---|---|---|---|",
-    ]
+    heads = ["choices", "folds", "IoU", "mIoU", "pixel accuracy", "validation loss"]
+    rows = []
     for summary in _ranked(summaries):
         cells = [summary.choices or "-", str(summary.num_folds)]
         for key in SCORES:
             margin = summary.margins[key]
             extra = "" if math.isnan(margin) else f" ± {margin:.4f}"
             cells.append(f"{summary.means[key]:.4f}{extra}")
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(cells)
+    lines = rows_of(heads, rows)
     if any(summary.num_folds > 1 for summary in summaries):
         lines += ["", "± is half the 95 % interval of the mean over the folds, by Student's t."]
     return "\n".join(lines)

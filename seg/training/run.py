@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seg.artefacts import atomic
+from seg.artefacts import atomic, tidy
 from seg.errors import ArtefactError
 from seg.models.base import Net
 from seg.models.checkpoint import read_checkpoint, save_net
@@ -74,6 +74,7 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArtefactError(f"--output {self.folder}: {error.strerror}.") from error
+        tidy(self.folder)
 
     def resume(self, config: SegmentationConfig, data: Mapping[str, str]) -> dict[str, Any]:
         """Reads the last epoch's checkpoint.
@@ -102,6 +103,7 @@ class Run:
                 "Put them back, or train anew into another --output."
             )
         self.history = list(contents["training"]["history"])
+        tidy(self.folder)
         return contents
 
     def lost(self) -> list[str]:

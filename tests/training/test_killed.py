@@ -121,6 +121,7 @@ def test_a_killed_command_ends_as_an_uninterrupted_one(
     assert list(tmp_path.rglob(".part-*"))
 
     assert cli.run(main, [*args, *case.again]) == 0
+    assert not list((tmp_path / "run").glob(".part-*"))
     assert rows(tmp_path / "run") == rows(whole / "run")
     assert files(tmp_path) == files(whole)
     for path in (whole / "run").glob("*.pt"):
