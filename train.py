@@ -219,8 +219,9 @@ def train(
     """Does one of the trainings that were asked for; returns the log's last row."""
     from seg.training import memory
     from seg.training.board import Board
+    from seg.training.network import summary
     from seg.training.run import Run
-    from seg.training.segmentation import Trainer, summary
+    from seg.training.segmentation import Trainer
 
     run = Run(trial.folder)
     board = Board(run.folder / "tensorboard") if args.tensorboard else lambda row: None

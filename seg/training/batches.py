@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seg.artefacts import sha256_of
-from seg.data.augment import Augment, View, labels_of, paste
+from seg.data.augment import Augment, View, paste
 from seg.data.official import OfficialAugment
 from seg.data.reading import hw_of
 from seg.data.samples import IGNORE, DataSet, Sample
@@ -149,20 +149,23 @@ class Batches:
         image, labels = sample.load()
         if self.teacher is None:
             return image, labels
-        scores = onto(self.teacher.scores(image, self.digests[index]), hw_of(image))
+        scores = self._scores(self.teacher, index, image)
         planes = np.dstack([labels, scores])
         if self.doubt[index]:
             planes[doubts(labels, scores, self.doubt[index])] = IGNORE
         return image, planes
 
-    def doubted(self) -> dict[str, float]:
+    def _scores(self, teacher: Teacher, index: int, image: UInt8) -> UInt8:
+        return onto(teacher.scores(image, self.digests[index]), hw_of(image))
+
+    def doubted(self, teacher: Teacher) -> dict[str, float]:
         """Returns the share of each picture that the teacher puts in doubt, where there is one."""
         shares = {}
         for index, sample in enumerate(self.samples):
             if self.doubt[index]:
-                before = sample.load()[1] == IGNORE
-                now = labels_of(self._taught(index)[1]) == IGNORE
-                shares[sample.image.name] = float((now & ~before).mean())
+                image, labels = sample.load()
+                found = doubts(labels, self._scores(teacher, index, image), self.doubt[index])
+                shares[sample.image.name] = float(found.mean())
         return {name: share for name, share in shares.items() if share}
 
     def _stack(self, views: list[View]) -> Batch:

@@ -1,6 +1,5 @@
 """Trains a segmentation network: the one loop for the frozen DINOv2 and for `lite`."""
 
-import dataclasses
 import itertools
 import json
 import sys
@@ -14,13 +13,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-import seg
 from seg.data.check import judges
 from seg.data.samples import DataSet
 from seg.errors import DataError, SegError, SpecMismatch
-from seg.models.base import Net, count_parameters
-from seg.models.nets import SegmentationNet, build_net
-from seg.models.official import load_backbone
+from seg.models.base import Net
+from seg.models.nets import SegmentationNet
 from seg.runtimes.pytorch import TorchRuntime
 from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
@@ -29,6 +26,7 @@ from seg.training.cache import Cache, default_folder
 from seg.training.config import SegmentationConfig
 from seg.training.features import CachedRuntime, Features, backbone_id
 from seg.training.losses import Mix, distillation, segmentation_loss
+from seg.training.network import make_net
 from seg.training.precision import autocast, resolve
 from seg.training.run import Row, Run, fingerprint, write_csv
 from seg.training.schedule import learning_rate
@@ -38,43 +36,6 @@ from seg.training.validation import draw, validate
 
 DRAW_EVERY_S = 30.0
 START_BATCHES = 4  # whose statistics a start from another model's weights needs
-
-
-def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
-    """Builds the network to train and its spec; the backbone's weights are looked up or loaded.
-
-    Raises:
-        ArtefactError: The backbone's weights cannot be had.
-    """
-    torch.manual_seed(config.seed)
-    spec = ModelSpec(
-        arch=config.arch,
-        classes=config.classes,
-        input_hw=config.input_hw,
-        stride=32,
-        made_with=f"dinoseg {seg.__version__}, torch {torch.__version__}",
-    )
-    if config.arch == "lite":
-        return build_net(spec), spec
-    backbone = load_backbone(config.arch, config.backbone, config.layers or None)
-    spec = dataclasses.replace(
-        spec, stride=backbone.patch_size, layers=backbone.layers, backbone=backbone.source
-    )
-    return build_net(spec, backbone), spec
-
-
-def summary(net: Net, spec: ModelSpec) -> str:
-    """Returns the network's parts and its numbers of frozen and trainable parameters."""
-    lines = [f"{spec.arch}, {', '.join(spec.classes)}"]
-    for name, part in net.named_children():
-        frozen, trainable = count_parameters(part)
-        if frozen + trainable:
-            lines.append(f"  {name:12} {frozen:>12,} frozen {trainable:>12,} trainable")
-    frozen, trainable = count_parameters(net)
-    lines.append(f"  {'in all':12} {frozen:>12,} frozen {trainable:>12,} trainable")
-    if spec.backbone:
-        lines.append(f"  backbone: {spec.backbone}")
-    return "\n".join(lines)
 
 
 def _check_steps(batches: Batches, spec: ModelSpec) -> None:
@@ -290,7 +251,7 @@ class Trainer:
         teacher.fill(self.batches.samples, self.batches.digests)
         if not any(self.batches.doubt):
             return
-        doubted = self.batches.doubted()
+        doubted = self.batches.doubted(teacher)
         rows: list[dict[str, float | str]] = [
             {"picture": name, "share": share} for name, share in sorted(doubted.items())
         ]

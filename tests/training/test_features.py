@@ -22,8 +22,9 @@ from seg.segmenter import Segmenter
 from seg.training.cache import Cache
 from seg.training.config import SegmentationConfig
 from seg.training.features import CachedRuntime, backbone_id
+from seg.training.network import make_net
 from seg.training.run import Run
-from seg.training.segmentation import Trainer, make_net
+from seg.training.segmentation import Trainer
 from train import main
 
 ROOT = Path(__file__).resolve().parents[2]

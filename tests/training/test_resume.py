@@ -9,8 +9,8 @@ import pytest
 from seg import cli
 from seg.models.checkpoint import read_checkpoint
 from seg.training.config import SegmentationConfig
+from seg.training.network import make_net
 from seg.training.run import Run
-from seg.training.segmentation import make_net
 from train import main
 
 

@@ -20,7 +20,7 @@ from seg.models.checkpoint import load_net, read_checkpoint
 from seg.models.nets import build_net
 from seg.models.official import load_backbone
 from seg.training.config import SegmentationConfig
-from seg.training.segmentation import make_net, summary
+from seg.training.network import make_net, summary
 from train import main
 
 ROOT = Path(__file__).resolve().parents[2]

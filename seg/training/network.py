@@ -1,0 +1,49 @@
+"""The network that is trained: how it is made, and what is in it."""
+
+import dataclasses
+
+import torch
+
+import seg
+from seg.models.base import Net, count_parameters
+from seg.models.nets import build_net
+from seg.models.official import load_backbone
+from seg.spec import ModelSpec
+from seg.training.config import SegmentationConfig
+
+
+def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
+    """Builds the network to train and its spec; the backbone's weights are looked up or loaded.
+
+    Raises:
+        ArtefactError: The backbone's weights cannot be had.
+    """
+    torch.manual_seed(config.seed)
+    spec = ModelSpec(
+        arch=config.arch,
+        classes=config.classes,
+        input_hw=config.input_hw,
+        stride=32,
+        made_with=f"dinoseg {seg.__version__}, torch {torch.__version__}",
+    )
+    if config.arch == "lite":
+        return build_net(spec), spec
+    backbone = load_backbone(config.arch, config.backbone, config.layers or None)
+    spec = dataclasses.replace(
+        spec, stride=backbone.patch_size, layers=backbone.layers, backbone=backbone.source
+    )
+    return build_net(spec, backbone), spec
+
+
+def summary(net: Net, spec: ModelSpec) -> str:
+    """Returns the network's parts and its numbers of frozen and trainable parameters."""
+    lines = [f"{spec.arch}, {', '.join(spec.classes)}"]
+    for name, part in net.named_children():
+        frozen, trainable = count_parameters(part)
+        if frozen + trainable:
+            lines.append(f"  {name:12} {frozen:>12,} frozen {trainable:>12,} trainable")
+    frozen, trainable = count_parameters(net)
+    lines.append(f"  {'in all':12} {frozen:>12,} frozen {trainable:>12,} trainable")
+    if spec.backbone:
+        lines.append(f"  backbone: {spec.backbone}")
+    return "\n".join(lines)
