@@ -2,9 +2,9 @@
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -103,20 +103,18 @@ class ModelLane(Lane):
 
 def _on_device(frames: "DeviceFrames", image: UInt8, watch: Stopwatch) -> UInt8:
     """What `DeviceFrames.run` does, but waits after each stage, so that each has its own time."""
-    with watch.stage("transfer"):
-        frame = frames.upload(image)
-        frames.wait()
-    with watch.stage("pack"):
-        pixels = frames.pack(frame)
-        frames.wait()
-    with watch.stage("model"):
-        logits = frames.score(pixels)
-        frames.wait()
-    with watch.stage("unpack"):
-        labels = frames.labels(logits)
-        frames.wait()
-    with watch.stage("transfer"):
-        return frames.download(logits, labels)[1]
+
+    def timed(stage: str, work: Callable[..., Any], *given: Any) -> Any:
+        with watch.stage(stage):
+            made = work(*given)
+            frames.wait()
+        return made
+
+    pixels = timed("pack", frames.pack, timed("transfer", frames.upload, image))
+    logits = timed("model", frames.score, pixels)
+    labels = timed("unpack", frames.labels, logits)
+    _, mask = timed("transfer", frames.download, logits, labels)
+    return np.asarray(mask, np.uint8)
 
 
 class SeedLane(Lane):

@@ -1,6 +1,8 @@
 """Frames to masks on the device where the network is: only bytes and a few scores cross the bus."""
 
+import functools
 from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +13,24 @@ from seg.geometry import Letterbox, Size, check_image, resizing
 from seg.results import Float32, UInt8
 
 Network = Callable[[Tensor], Tensor]
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+def _computed(
+    stage: Callable[Concatenate["DeviceFrames", Given], Made],
+) -> Callable[Concatenate["DeviceFrames", Given], Made]:
+    """Runs a stage without gradients, and says in one line that the device failed."""
+
+    @functools.wraps(stage)
+    def run(frames: "DeviceFrames", /, *given: Given.args, **named: Given.kwargs) -> Made:
+        try:
+            with torch.inference_mode():
+                return stage(frames, *given, **named)
+        except RuntimeError as error:
+            raise EngineFailure(f"{frames.device} failed: {error}") from error
+
+    return run
 
 
 class DeviceFrames:
@@ -57,12 +77,10 @@ class DeviceFrames:
             ShapeError: The image is none, or of another size.
             EngineFailure: The device failed.
         """
-        try:
-            logits = self.score(self.pack(self.upload(image)))
-            return self.download(logits, self.labels(logits))
-        except RuntimeError as error:
-            raise EngineFailure(f"{self.device} failed: {error}") from error
+        logits = self.score(self.pack(self.upload(image)))
+        return self.download(logits, self.labels(logits))
 
+    @_computed
     def upload(self, image: UInt8) -> Tensor:
         """Copies a frame to the device; raises ShapeError as `run` does."""
         check_image(image)
@@ -71,7 +89,7 @@ class DeviceFrames:
         self._frame.numpy()[:] = image
         return self._frame.to(self.device, non_blocking=True)
 
-    @torch.inference_mode()
+    @_computed
     def pack(self, frame: Tensor) -> Tensor:
         """As `Letterbox.pack`: uint8 `(H, W, 3)` BGR -> float32 `(1, 3, *canvas_hw)` RGB 0..1."""
         rows, columns = self._fit
@@ -81,12 +99,12 @@ class DeviceFrames:
         self._canvas[0, :, :height, :width] = (fitted + 0.5).floor_().clamp_(0, 255) / 255
         return self._canvas
 
-    @torch.inference_mode()
+    @_computed
     def score(self, pixels: Tensor) -> Tensor:
         """Runs the network."""
         return self._network(pixels)
 
-    @torch.inference_mode()
+    @_computed
     def labels(self, logits: Tensor) -> Tensor:
         """As `seg.segmenter.labels_of`: `(1, C, h, w)` -> uint8 `(H, W)`."""
         scores = logits[0].float()
@@ -101,6 +119,7 @@ class DeviceFrames:
             torch.maximum(best, found, out=best)
         return labels
 
+    @_computed
     def download(self, logits: Tensor, labels: Tensor) -> tuple[Float32, UInt8]:
         """Copies both to the processor, and waits for all that came before."""
         self._labels.copy_(labels, non_blocking=True)
