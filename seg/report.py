@@ -64,8 +64,8 @@ def markdown(report: Report) -> str:
 
 def rows_of(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Returns a Markdown table's lines; each row has a cell for each head."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
+    first, *others = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
+    return [first, "|" + "---|" * len(heads), *others]
 
 
 def worst_of(report: Report) -> list[tuple[str, float]]:
