@@ -48,11 +48,10 @@ def resizing(before: Size, after: Size) -> tuple[Float32, Float32]:
     """
     rows, columns = (np.eye(side, dtype=np.float32) for side in before)
     method = _method(before, after)
-    if before[0] != after[0]:
-        rows = cv2.resize(rows, (before[0], after[0]), interpolation=method)  # type: ignore[assignment]
-    if before[1] != after[1]:
-        columns = cv2.resize(columns, (after[1], before[1]), interpolation=method)  # type: ignore[assignment]
-    return rows, columns
+    return (
+        np.asarray(cv2.resize(rows, (before[0], after[0]), interpolation=method), np.float32),
+        np.asarray(cv2.resize(columns, (after[1], before[1]), interpolation=method), np.float32),
+    )
 
 
 def _method(before: Size, after: Size) -> int:

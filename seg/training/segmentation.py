@@ -35,7 +35,7 @@ from seg.training.teacher import Teacher
 from seg.training.validation import draw, validate
 
 DRAW_EVERY_S = 30.0
-START_BATCHES = 4  # whose statistics a start from another model's weights needs
+START_BATCHES = 4  # whose statistics a start from folded weights needs
 
 
 def _check_steps(batches: Batches, spec: ModelSpec) -> None:
@@ -236,9 +236,12 @@ class Trainer:
 
     def _start(self, path: Path) -> None:
         """Takes another model's weights."""
-        views = itertools.islice(self.batches.epoch(0), START_BATCHES)
-        images = torch.cat([batch.inputs for batch in views]).to(self.device)
-        tqdm.write(start_from(path, self.net, self.spec, images), sys.stderr)
+
+        def views() -> torch.Tensor:
+            drawn = itertools.islice(self.batches.epoch(0), START_BATCHES)
+            return torch.cat([batch.inputs for batch in drawn]).to(self.device)
+
+        tqdm.write(start_from(path, self.net, self.spec, views), sys.stderr)
 
     def _teacher(self, cache: Path) -> Teacher:
         config = self.config

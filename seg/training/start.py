@@ -1,5 +1,6 @@
 """Where a training starts: at random weights, or at those of a model that is trained already."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -14,6 +15,7 @@ from seg.spec import METADATA_KEY, ModelSpec
 
 FOLDED = ".weight_bias"  # what the exporter calls a batch norm that went into the weight before it
 SCORING = ("head.", "aux.")
+FROZEN = "backbone."
 
 State = dict[str, Tensor]
 
@@ -25,17 +27,18 @@ def check_start(path: Path, arch: str) -> None:
         raise SpecMismatch(f"--init {path} is {source.arch}; the training is of {arch}.")
 
 
-def start_from(path: Path, net: Net, spec: ModelSpec, images: Tensor) -> str:
+def start_from(path: Path, net: Net, spec: ModelSpec, views: Callable[[], Tensor]) -> str:
     """Gives a network the weights of a trained one of the same architecture.
 
-    Where the classes differ, what scores them keeps its random weights.
+    Where the classes differ, what scores them keeps its random weights. A frozen backbone stays:
+    `--backbone` names it, and its features are kept under its name.
 
     Args:
         path: A checkpoint, or an ONNX file of `lite` in float32. An export folds batch norms into
             the convolutions; they are set up again, such that the network says what the file says.
         net: The network, changed in place.
         spec: What it is.
-        images: Views to measure the batch norms' statistics on, float32 `(B, 3, H, W)`.
+        views: Draws pictures, float32 `(B, 3, H, W)`, to measure folded batch norms' statistics on.
 
     Returns:
         What it starts from, for people.
@@ -53,10 +56,12 @@ def start_from(path: Path, net: Net, spec: ModelSpec, images: Tensor) -> str:
     is_same = source.classes == spec.classes
     own = net.state_dict()
     for name, part in state.items():
-        if name in own and (is_same or not name.startswith(SCORING)):
+        is_new = name.startswith(SCORING) and not is_same
+        if name in own and not is_new and not name.startswith(FROZEN):
             own[name] = part
     net.load_state_dict(own)
-    _unfold(net, state, images)
+    if any(name.endswith(FOLDED) for name in state):
+        _unfold(net, state, views())
     return f"starts from {path}{'' if is_same else '; its classes are others: a new head'}"
 
 
@@ -92,11 +97,8 @@ def _read(path: Path) -> tuple[State, ModelSpec]:
 
 def _unfold(net: Net, state: State, images: Tensor) -> None:
     """Sets up each batch norm such that, with what `images` have there, it adds the folded bias."""
-    folded = [name for name in state if name.endswith(FOLDED)]
-    if not folded:
-        return
     parts, hooks = dict(net.named_modules()), []
-    for name in folded:
+    for name in (name for name in state if name.endswith(FOLDED)):
         # The batch norm is what follows the convolution in its nn.Sequential.
         parent, place = name.removesuffix(FOLDED).rpartition(".")[::2]
         norm = parts[f"{parent}.{int(place) + 1}"]

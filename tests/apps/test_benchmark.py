@@ -5,16 +5,15 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from seg import Segmenter, cli
 from seg.benchmark import seed
 from seg.benchmark.lanes import ModelLane, SeedLane
 from seg.benchmark.race import STAGES, Stopwatch
 from seg.runtimes.fake import FakeRuntime
-from seg.runtimes.on_device import DeviceFrames
 from seg.spec import ModelSpec
 from seg.video.base import Frame
+from tests.on_device import OnDevice
 
 
 @pytest.fixture
@@ -127,13 +126,6 @@ def test_the_seeds_loop_draws_what_it_is_told(clip, monkeypatch):
 
 
 def test_a_device_makes_the_mask_and_its_transfers_are_timed(clip, monkeypatch):
-    class OnDevice(FakeRuntime):
-        def frames(self, letterbox):
-            def network(images):
-                return torch.from_numpy(self.function(images.numpy()))
-
-            return DeviceFrames(letterbox, self.spec.pad_rgb, torch.device("cpu"), network)
-
     drawn = []
     image = np.full((90, 160, 3), (10, 120, 250), np.uint8)
     for kind in (FakeRuntime, OnDevice):

@@ -12,6 +12,7 @@ from seg.geometry import Letterbox
 from seg.runtimes.fake import DEFAULT, FakeRuntime
 from seg.runtimes.on_device import DeviceFrames
 from seg.segmenter import labels_of
+from tests.on_device import OnDevice
 
 CPU, PAD = torch.device("cpu"), DEFAULT.pad_rgb
 
@@ -24,13 +25,6 @@ def picture(hw):
     """Noise of a few pixels' width: neighbours differ, and no resize leaves it alone."""
     noise = np.random.default_rng(0).integers(0, 256, (*hw, 3), dtype=np.uint8)
     return cv2.GaussianBlur(noise, (3, 3), 1)
-
-
-class OnDevice(FakeRuntime):
-    """A runtime whose device is not the processor, as far as anyone can tell."""
-
-    def frames(self, letterbox):
-        return frames(letterbox, lambda images: torch.from_numpy(self.function(images.numpy())))
 
 
 sizes = st.tuples(st.integers(1, 400), st.integers(1, 400))

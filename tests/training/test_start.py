@@ -14,6 +14,7 @@ from seg.errors import ArtefactError, SpecMismatch
 from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec
+from seg.training.segmentation import Trainer
 from seg.training.start import start_from
 from train import main
 
@@ -58,7 +59,7 @@ def test_it_says_what_the_file_says(trained, suffix):
     expected = said(trained, fresh)
     with torch.inference_mode():
         assert np.abs(net(fresh).numpy() - expected).max() > 0.1
-    text = start_from(trained / f"net.{suffix}", net, SPEC, views(16, 1))
+    text = start_from(trained / f"net.{suffix}", net, SPEC, lambda: views(16, 1))
     assert text == f"starts from {trained / f'net.{suffix}'}"
     assert not net.training
     with torch.inference_mode():
@@ -69,7 +70,7 @@ def test_it_says_what_the_file_says(trained, suffix):
 def test_in_training_an_unfolded_net_says_it_too(trained):
     """There its batch norms take the batch's own statistics, which are those that were measured."""
     net, images = build_net(SPEC), views(16, 1)
-    start_from(trained / "net.onnx", net, SPEC, images)
+    start_from(trained / "net.onnx", net, SPEC, lambda: images)
     with torch.no_grad():
         found = net.train()(images).numpy()
     expected = said(trained, images)
@@ -81,7 +82,7 @@ def test_other_classes_get_a_new_head_and_the_rest_stays(trained, suffix):
     spec = dataclasses.replace(SPEC, classes=("background", "cat", "dog"))
     net = build_net(spec)
     before = {name: part.clone() for name, part in net.state_dict().items()}
-    text = start_from(trained / f"net.{suffix}", net, spec, views(8, 1))
+    text = start_from(trained / f"net.{suffix}", net, spec, lambda: views(8, 1))
     assert text.endswith("its classes are others: a new head")
     after, source = net.state_dict(), load_net(trained / "net.pt")[0].state_dict()
     for name in ("head.weight", "head.bias", "aux.weight"):
@@ -108,7 +109,7 @@ def test_a_resumed_training_goes_on_from_its_own_weights(trained, discs, tmp_pat
     runs = {name: ["--output", str(tmp_path / name)] for name in ("whole", "parts")}
     assert main([*words, *runs["whole"], "--epochs", "2"]) == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seg.training.segmentation.Trainer._epoch", _stop_in_the_second(tmp_path))
+        patch.setattr("seg.training.segmentation.Trainer._epoch", _stop_in_the_second())
         with pytest.raises(KeyboardInterrupt):
             main([*words, *runs["parts"], "--epochs", "2"])
     start.unlink()  # nobody needs it any more
@@ -117,9 +118,7 @@ def test_a_resumed_training_goes_on_from_its_own_weights(trained, discs, tmp_pat
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def _stop_in_the_second(folder):
-    from seg.training.segmentation import Trainer
-
+def _stop_in_the_second():
     whole = Trainer._epoch
 
     def epoch(self, number):
@@ -160,6 +159,22 @@ def test_a_head_on_other_layers_is_another_network(trained, tmp_path, tiny):
     )
     save_net(tmp_path / "one.pt", build_net(one), one)
     with pytest.raises(SpecMismatch, match=r"layers \[2, 3\]; the training is of tiny with \[3\]"):
-        start_from(tmp_path / "one.pt", build_net(other), other, torch.zeros(1, 3, 84, 84))
+        start_from(tmp_path / "one.pt", build_net(other), other, pytest.fail)
     with pytest.raises(ArtefactError, match="No checkpoint"):
-        start_from(tmp_path / "two.pt", build_net(other), other, torch.zeros(1, 3, 84, 84))
+        start_from(tmp_path / "two.pt", build_net(other), other, pytest.fail)
+
+
+def test_the_frozen_backbone_is_not_the_files_to_change(tmp_path, tiny):
+    """Its features are kept under its own hash, which other weights would belie."""
+    spec = ModelSpec(arch="tiny", classes=SPEC.classes, input_hw=(84, 84), stride=14, layers=(3,))
+    torch.manual_seed(0)
+    source, net = build_net(spec), build_net(spec)
+    with torch.no_grad():
+        for part in source.parameters():
+            part.add_(1)
+    save_net(tmp_path / "net.pt", source, spec)
+    before = {name: part.clone() for name, part in net.state_dict().items()}
+    start_from(tmp_path / "net.pt", net, spec, pytest.fail)
+    for name, part in net.state_dict().items():
+        kept = before if name.startswith("backbone.") else source.state_dict()
+        torch.testing.assert_close(part, kept[name], rtol=0, atol=0)
