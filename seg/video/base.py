@@ -18,12 +18,15 @@ class Frame:
         index: Counts the frames read from the source, from 0.
         time_s: Seconds from the source's start; larger than the frame's before.
         name: What a picture file is called, without its folder; empty for video.
+        discontinuity: Whether frames are missing before this one (damage, a reconnect), so that
+            whoever smooths over time starts anew.
     """
 
     image: UInt8
     index: int
     time_s: float
     name: str = ""
+    discontinuity: bool = False
 
 
 class Source(Closing, ABC):
@@ -33,12 +36,14 @@ class Source(Closing, ABC):
         live: Whether the newest frame wins (cameras, streams). Files keep every frame.
         stage: What reading is called in a report.
         fps: Frames per second as the source says it, None where it does not; only a hint.
+        damage: After the iteration: one line that says what is missing; empty for a whole source.
         stop: Set by another thread to end a wait and, with it, the iteration.
     """
 
     live = False
     stage = "decode"
     fps: float | None = None
+    damage = ""
 
     def __init__(self) -> None:
         self.stop = threading.Event()

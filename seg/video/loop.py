@@ -27,7 +27,8 @@ def run(
 
     Files keep every frame; a live source keeps the newest and drops the others. However it ends
     (end of the source, a closed window, an error anywhere, Ctrl-C), it ends in this order: the
-    source is told to stop, the reader joined, the source closed, the sinks closed in turn.
+    source is told to stop, the reader joined, the source closed, the sinks closed in turn. A
+    damaged source raises nothing here: ask its `damage` afterwards.
 
     Args:
         source: Where frames come from; closed afterwards.
@@ -57,7 +58,7 @@ def run(
             if meter.num_frames == max_frames or any(sink.closed for sink in sinks):
                 break
         else:
-            for sink in sinks:
+            for sink in () if source.damage else sinks:
                 sink.finish()
     stages = (source.stage, "model", "overlay", *(sink.stage for sink in sinks))
     return meter.report(stages, reader.dropped)

@@ -126,6 +126,16 @@ def test_a_closed_window_ends_the_loop_unfinished(events):
     assert events == ENDING and sinks[1].indices == [0, 1, 2, 3, 4]
 
 
+def test_a_damaged_source_ends_unfinished_with_every_frame_written(events, sinks):
+    class Damaged(Numbers):
+        def __iter__(self):
+            yield from super().__iter__()
+            self.damage = "3 frames are missing"
+
+    assert run(Damaged(events), plain, sinks).num_frames == 20
+    assert events == ENDING and sinks[1].indices == list(range(20))
+
+
 def test_max_frames_ends_the_loop(events, sinks):
     assert run(Numbers(events, 1000), plain, sinks, max_frames=6).num_frames == 6
     assert events == ENDING
