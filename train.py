@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seg import cli
-from seg.runtimes import DEVICES
+from seg.runtimes.open import DEVICES
 from seg.spec import tuples
 from seg.training.config import (
     AUGMENTS,

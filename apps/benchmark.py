@@ -24,8 +24,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from seg import cli, machine
-from seg.artefacts import DEFAULT_MODEL, atomic, refuse_overwrite, sha256_of
+from seg import cli
 from seg.benchmark.alone import alone
 from seg.benchmark.alone import markdown as markdown_alone
 from seg.benchmark.entries import Entry
@@ -36,8 +35,10 @@ from seg.data import open_dataset
 from seg.data.check import check
 from seg.data.samples import SPLITS, Sample
 from seg.errors import EngineMissing, SpecMismatch
-from seg.evaluation import evaluate
-from seg.runtimes import DEVICES
+from seg.evaluation.evaluate import evaluate
+from seg.files.atomic import DEFAULT_MODEL, atomic, refuse_overwrite, sha256_of
+from seg.runtimes import environment as machine
+from seg.runtimes.open import DEVICES
 
 SEED = "seed"
 FILES = ("benchmark.json", "benchmark.md", "benchmark.png")

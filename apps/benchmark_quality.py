@@ -11,16 +11,17 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from seg import cli, machine
-from seg.artefacts import DEFAULT_MODEL
+from seg import cli
 from seg.benchmark.quality import Way, compare, table
 from seg.data import open_dataset
 from seg.data.samples import SPLITS
 from seg.errors import SpecMismatch
-from seg.runtimes import DEVICES, ENGINES
-from seg.segmenter import Segmenter
-from seg.tta import RATIOS
-from seg.upsampling import EPSILON
+from seg.files.atomic import DEFAULT_MODEL
+from seg.imaging.guided_filter import EPSILON
+from seg.predictors.segmenter import Segmenter
+from seg.predictors.tta import RATIOS
+from seg.runtimes import environment as machine
+from seg.runtimes.open import DEVICES, ENGINES
 
 
 def flags() -> argparse.ArgumentParser:

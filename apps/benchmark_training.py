@@ -19,11 +19,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import seg
 from seg import cli
-from seg.artefacts import atomic, refuse_overwrite
+from seg._version import __version__
 from seg.data import open_dataset
-from seg.runtimes import DEVICES
+from seg.files.atomic import atomic, refuse_overwrite
+from seg.runtimes.open import DEVICES
 
 
 def flags() -> argparse.ArgumentParser:
@@ -111,7 +111,7 @@ def _about(device: Any, args: argparse.Namespace) -> dict[str, Any]:
     words = ("torch", "numpy", "opencv-python", "albumentations")
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {device}, {platform.platform()}",
-        "versions": {"dinoseg": seg.__version__, "python": platform.python_version()}
+        "versions": {"dinoseg": __version__, "python": platform.python_version()}
         | {name: version(name) for name in words},
         "arch": args.arch,
         "backbone": args.backbone or "official",

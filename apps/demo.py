@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 
 from seg import cli
-from seg.pictures import PHOTOS, photo
+from seg.imaging.image_io import PHOTOS, photo
 from seg.results import UInt8
 from seg.video.recorder import Mp4Writer
 

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seg import cli
-from seg.artefacts import DEFAULT_MODEL
 from seg.doctor import examine
+from seg.files.atomic import DEFAULT_MODEL
 
 
 def flags() -> argparse.ArgumentParser:

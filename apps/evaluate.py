@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from seg import cli
-from seg.artefacts import atomic, refuse_overwrite, sha256_of
 from seg.data import open_dataset
 from seg.data.check import check
 from seg.data.samples import SPLITS
-from seg.evaluation import evaluate
-from seg.figures import CONFUSION, WORST, write_figures
-from seg.report import markdown, table
-from seg.segmenter import Segmenter
+from seg.evaluation.evaluate import evaluate
+from seg.evaluation.figures import CONFUSION, WORST, write_figures
+from seg.evaluation.report import markdown, table
+from seg.files.atomic import atomic, refuse_overwrite, sha256_of
+from seg.predictors.segmenter import Segmenter
 
 STDOUT = Path("-")
 

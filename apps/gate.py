@@ -12,11 +12,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from seg import cli, machine
+from seg import cli
 from seg.benchmark.entries import Entry
 from seg.benchmark.gate import hold, markdown
-from seg.parity import frames_of
-from seg.segmenter import Segmenter
+from seg.predictors.segmenter import Segmenter
+from seg.runtimes import environment as machine
+from seg.verification.parity import frames_of
 
 
 def flags() -> argparse.ArgumentParser:

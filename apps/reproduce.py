@@ -15,14 +15,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seg import cli, machine
-from seg.artefacts import atomic, refuse_overwrite, sha256_of
+from seg import cli
 from seg.data import penn_fudan
+from seg.files.atomic import atomic, refuse_overwrite, sha256_of
 from seg.reproduce import steps
 from seg.reproduce.page import page
 from seg.reproduce.plan import Choices, plan
 from seg.reproduce.steps import ROOT, Record, digest
-from seg.runtimes import DEVICES
+from seg.runtimes import environment as machine
+from seg.runtimes.open import DEVICES
 
 ARCH = "dinov2_vits14"
 CODE = ("seg", "export/to_onnx.py", "apps/evaluate.py", "train.py")
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder: Path = args.folder or Path("runs") / ("reproduce-quick" if args.quick else "reproduce")
     output: Path = args.output or folder / "RESULTS.md"
     refuse_overwrite(output, args.overwrite or args.output is None)
-    from seg.models.official import find_official
+    from seg.models.official_weights import find_official
 
     choices = Choices(
         data=args.data or penn_fudan.download(),
@@ -96,7 +97,7 @@ def about_of(
 
 def weights(choices: Choices) -> str:
     """Says which weights these are, and whether they are the file whose hash is published."""
-    from seg.models.official import KNOWN_FILES
+    from seg.models.official_weights import KNOWN_FILES
 
     got = sha256_of(choices.backbone)
     known = KNOWN_FILES.get(choices.arch, (0, ""))[1]

@@ -12,9 +12,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from seg import cli, machine
+from seg import cli
 from seg.benchmark.soak import soak
 from seg.errors import SpecMismatch
+from seg.runtimes import environment as machine
 
 FIRST = 500
 

@@ -33,7 +33,7 @@ def flags() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Assembles; returns the exit code."""
     args = flags().parse_args(argv)
-    from seg.artefacts import refuse_overwrite
+    from seg.files.atomic import refuse_overwrite
     from seg.models.checkpoint import save_net
     from seg.models.official_heads import assemble, find_head
 

@@ -39,7 +39,7 @@ from seg.errors import ArtefactError
 if TYPE_CHECKING:
     from torch import nn
 
-    from seg.segmenter import Segmenter
+    from seg.predictors.segmenter import Segmenter
     from seg.spec import ModelSpec
 
 OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 23 only from 10.14
@@ -84,9 +84,9 @@ def export_spec(
     Raises:
         SpecMismatch: A size or number is to be fixed and free.
     """
-    from seg.artefacts import sha256_of
     from seg.errors import SpecMismatch
-    from seg.geometry import round_up
+    from seg.files.atomic import sha256_of
+    from seg.imaging.letterbox import round_up
 
     input_hw = imgsz_hw or spec.input_hw
     is_free = (spec.arch == "lite" or dynamic) and outputs == "logits"
@@ -116,7 +116,7 @@ def write_onnx(net: "nn.Module", spec: "ModelSpec", path: Path, opset: int = OPS
     import onnx
     import torch
 
-    from seg.models.wrapped import example, wrap
+    from seg.models.export_wrappers import example, wrap
     from seg.spec import METADATA_KEY
 
     net = wrap(net.eval(), spec)
@@ -159,7 +159,7 @@ def _forget_machine(model: "object") -> None:
 
 def fitted(video: Path, box_hw: tuple[int, int]) -> tuple[int, int]:
     """Returns a video's aspect at the size that fits into a box, height first."""
-    from seg.geometry import Letterbox
+    from seg.imaging.letterbox import Letterbox
     from seg.video.sources import VideoFile
 
     with VideoFile(video) as source:
@@ -193,8 +193,8 @@ def from_checkpoint(args: argparse.Namespace, part: Path) -> tuple["Segmenter", 
     import torch
 
     from seg.models.checkpoint import load_net
+    from seg.predictors.segmenter import Segmenter
     from seg.runtimes.pytorch import TorchRuntime
-    from seg.segmenter import Segmenter
 
     net, spec = load_net(args.model)
     imgsz_hw = cli.hw(args.imgsz)
@@ -210,8 +210,8 @@ def from_checkpoint(args: argparse.Namespace, part: Path) -> tuple["Segmenter", 
 
 def from_onnx(args: argparse.Namespace, part: Path) -> tuple["Segmenter", "ModelSpec"]:
     """Copies an .onnx of ours; returns it as the source, and its spec."""
-    from seg.artefacts import sha256_of
-    from seg.segmenter import Segmenter
+    from seg.files.atomic import sha256_of
+    from seg.predictors.segmenter import Segmenter
 
     source = Segmenter(args.model, device="cpu")
     shutil.copyfile(args.model, part)
@@ -222,11 +222,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exports; returns the exit code."""
     args = flags().parse_args(argv)
     refuse_contradictions(args)
-    from seg.acceptance import accept
-    from seg.artefacts import atomic, refuse_overwrite
-    from seg.data.folders import pictures
-    from seg.parity import frames_of
-    from seg.quantisation import CALIBRATION_KEY, quantise
+    from seg.data.segmentation_folders import pictures
+    from seg.exporting.quantization import CALIBRATION_KEY, quantise
+    from seg.files.atomic import atomic, refuse_overwrite
+    from seg.verification.export_check import accept
+    from seg.verification.parity import frames_of
 
     refuse_overwrite(args.output, args.overwrite)
     frames, extra = frames_of(args.input), {}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from seg.results import UInt8
     from seg.runtimes.base import Runtime
-    from seg.runtimes.engine_card import EngineCard, Machine
+    from seg.runtimes.engine_metadata import EngineCard, Machine
     from seg.spec import ModelSpec
 
 RUNGS = ("float16", "float16-islands", "bfloat16", "float32")
@@ -58,7 +58,7 @@ def flags() -> argparse.ArgumentParser:
 
 def stale(card: "EngineCard", args: argparse.Namespace, here: "Machine") -> list[str]:
     """Returns why an engine is not what was asked for, a clause each."""
-    from seg.artefacts import sha256_of
+    from seg.files.atomic import sha256_of
 
     reasons = card.foreign(here)
     made_from = card.spec.source_sha256 if args.model.suffix == ".pt" else card.onnx_sha256
@@ -95,7 +95,7 @@ def engine_spec(spec: "ModelSpec", args: argparse.Namespace) -> "ModelSpec":
     Raises:
         SpecMismatch: The ONNX file is int8, has another canvas, or takes one picture at once.
     """
-    from seg.geometry import round_up
+    from seg.imaging.letterbox import round_up
 
     input_hw = cli.hw(args.imgsz) or spec.input_hw
     canvas = round_up(input_hw, spec.stride)
@@ -137,7 +137,7 @@ class Ladder:
 
     def rungs(self, model: "onnx.ModelProto") -> tuple[str, ...]:
         """Returns the rungs to try; a file that is narrow already has one, its own."""
-        from seg.precision import has_islands
+        from seg.exporting.precision import has_islands
 
         if self.source.precision != "float32":
             return (self.source.precision,)
@@ -167,13 +167,13 @@ class Ladder:
 
     def _step(self, model: "onnx.ModelProto", rung: str) -> tuple[bytes, "EngineCard"]:
         """Builds one rung and holds it against the source."""
-        from seg.artefacts import sha256_of
-        from seg.parity import compare
-        from seg.precision import RUNGS, rewrite
-        from seg.runtimes.engine_card import EngineCard
+        from seg.exporting.precision import RUNGS, rewrite
+        from seg.exporting.tensorrt import Options, build, inspected
+        from seg.files.atomic import sha256_of
+        from seg.predictors.segmenter import Segmenter
+        from seg.runtimes.engine_metadata import EngineCard
         from seg.runtimes.trt import TrtRuntime, deserialize
-        from seg.runtimes.trt_build import Options, build, inspected
-        from seg.segmenter import Segmenter
+        from seg.verification.parity import compare
 
         cli.note(f"{rung}: building, which takes minutes")
         precision = RUNGS[rung]
@@ -217,10 +217,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.name != "tensorrt":
             raise
         raise EngineMissing("An engine needs the package tensorrt: pip install tensorrt") from error
-    from seg.artefacts import atomic
-    from seg.parity import frames_of
-    from seg.runtimes import open_runtime
-    from seg.runtimes.engine_card import EngineCard
+    from seg.files.atomic import atomic
+    from seg.runtimes.engine_metadata import EngineCard
+    from seg.runtimes.open import open_runtime
+    from seg.verification.parity import frames_of
 
     here = machine()
     if args.output.exists() and not args.rebuild:

@@ -55,9 +55,9 @@ def random_dinov2(path: Path) -> None:
     import torch
 
     from seg.models.backbone import Backbone
+    from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
     from seg.models.checkpoint import save_net
     from seg.models.nets import SegmentationNet
-    from seg.models.vit import CONFIGS, DinoVisionTransformer
     from seg.spec import ModelSpec
 
     torch.manual_seed(0)
@@ -108,7 +108,7 @@ def timed(engine: Path, runs: int) -> str:
     """Opens an engine as the apps do and returns its times, copies to and from the GPU included."""
     import numpy as np
 
-    from seg.runtimes import open_runtime
+    from seg.runtimes.open import open_runtime
 
     with open_runtime(engine, "cuda") as runtime:
         assert runtime.spec.canvas_hw is not None
@@ -126,7 +126,7 @@ def timed(engine: Path, runs: int) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks; returns 0 only if every engine was built, passed the gate and runs."""
     args = flags().parse_args(argv)
-    from seg.artefacts import atomic
+    from seg.files.atomic import atomic
 
     dino = args.output / "random-dinov2.pt"
     random_dinov2(dino)

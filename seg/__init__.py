@@ -5,6 +5,7 @@
 >>> mask = segment(frame_bgr)                               # doctest: +SKIP
 """
 
+from seg._version import __version__ as __version__
 from seg.errors import (
     ArtefactError,
     DataError,
@@ -16,12 +17,10 @@ from seg.errors import (
     SourceError,
     SpecMismatch,
 )
-from seg.geometry import Letterbox
+from seg.imaging.letterbox import Letterbox
+from seg.predictors.segmenter import Segmenter
 from seg.results import Mask
-from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ArtefactError",

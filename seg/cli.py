@@ -4,14 +4,14 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from seg import golden
-from seg.artefacts import DEFAULT_MODEL
 from seg.errors import SegError
-from seg.geometry import Size
+from seg.files.atomic import DEFAULT_MODEL
+from seg.imaging.letterbox import Size
 from seg.notes import note as note
-from seg.runtimes import DEVICES, ENGINES, MODES, PRECISIONS, SUFFIXES
-from seg.segmenter import Segmenter
-from seg.tta import RATIOS
+from seg.predictors.segmenter import Segmenter
+from seg.predictors.tta import RATIOS
+from seg.runtimes.open import DEVICES, ENGINES, MODES, PRECISIONS, SUFFIXES
+from seg.verification import self_test as golden
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 

@@ -17,11 +17,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from seg import golden, machine
-from seg.artefacts import DEFAULT_MODEL, WEIGHTS, sha256_of
 from seg.errors import ArtefactError, EngineMissing, SegError
-from seg.runtimes import ENGINES, open_runtime
-from seg.segmenter import Segmenter
+from seg.files.atomic import DEFAULT_MODEL, WEIGHTS, sha256_of
+from seg.predictors.segmenter import Segmenter
+from seg.runtimes import environment as machine
+from seg.runtimes.open import ENGINES, open_runtime
+from seg.verification import self_test as golden
 from seg.video.mp4 import Encoder, count_frames
 from seg.video.sources import VideoFile
 
@@ -165,7 +166,7 @@ def _model(path: Path) -> Finding:
 def _official() -> Finding:
     """Says whether Meta's DINOv2 weights are here, whole; never downloads them."""
     try:
-        official = importlib.import_module("seg.models.official")
+        official = importlib.import_module("seg.models.official_weights")
     except ModuleNotFoundError as error:
         return Finding("dinov2 weights", "absent", f"training needs {error.name}")
     name = "dinov2_vits14"

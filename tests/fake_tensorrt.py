@@ -19,7 +19,7 @@ import onnxruntime as ort
 import torch
 from onnx.reference import ReferenceEvaluator
 
-from seg.runtimes import cuda
+from seg.runtimes import cuda_graph as cuda
 
 MAGIC = b"plan:"
 
@@ -294,7 +294,7 @@ def cpu_torch(world: World) -> SimpleNamespace:
 def installed(version: str = "10.3.0") -> Iterator[World]:
     """Puts the stand-ins where `import tensorrt` and the runtime find them."""
     world = World()
-    ours = ("seg.runtimes.trt", "seg.runtimes.trt_build")
+    ours = ("seg.runtimes.trt", "seg.exporting.tensorrt")
     before = {name: sys.modules.pop(name, None) for name in (*ours, "tensorrt")}
     sys.modules["tensorrt"] = module(world, version)
     try:

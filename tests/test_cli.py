@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from seg import ArtefactError, Segmenter, cli
-from seg.golden import GOLDEN_KEY, record
 from seg.spec import METADATA_KEY, ModelSpec
+from seg.verification.self_test import GOLDEN_KEY, record
 
 SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(32, 48), stride=16)
 

@@ -10,9 +10,9 @@ import torch
 
 import seg
 from seg import ArtefactError, DataError, Mask, ModelSpec, ShapeError
-from seg.artefacts import atomic, refuse_overwrite, sha256_of
+from seg.files.atomic import atomic, refuse_overwrite, sha256_of
+from seg.imaging.image_io import PHOTOS, photo
 from seg.models.checkpoint import FORMAT, load_net
-from seg.pictures import PHOTOS, photo
 
 SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(1, 2), stride=32)
 

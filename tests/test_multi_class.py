@@ -12,8 +12,8 @@ import pytest
 import train
 from export import to_onnx
 from seg import Segmenter, cli
-from seg.overlay import Palette
-from seg.pictures import read_picture
+from seg.imaging.image_io import read_picture
+from seg.imaging.overlay import Palette
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ("background", "ball", "box", "roof", "stripe")

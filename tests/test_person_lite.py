@@ -5,10 +5,10 @@ import re
 import pytest
 
 from seg import Segmenter
-from seg.artefacts import DEFAULT_MODEL, sha256_of
 from seg.data import open_dataset
-from seg.evaluation import evaluate
-from seg.pictures import photo
+from seg.evaluation.evaluate import evaluate
+from seg.files.atomic import DEFAULT_MODEL, sha256_of
+from seg.imaging.image_io import photo
 
 CARD = DEFAULT_MODEL.with_suffix(".md")
 

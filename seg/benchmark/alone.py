@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from seg.benchmark.race import PERCENTS, Clock
-from seg.geometry import round_up
-from seg.report import rows_of
-from seg.segmenter import Segmenter
+from seg.evaluation.report import rows_of
+from seg.imaging.letterbox import round_up
+from seg.predictors.segmenter import Segmenter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Self
 
 from seg.errors import SpecMismatch
-from seg.geometry import Size, round_up
-from seg.runtimes import ENGINES, MODES, PRECISIONS
-from seg.segmenter import Segmenter
+from seg.imaging.letterbox import Size, round_up
+from seg.predictors.segmenter import Segmenter
+from seg.runtimes.open import ENGINES, MODES, PRECISIONS
 from seg.spec import ModelSpec
 
 SYNTAX = "FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME][,compile][,graph]"

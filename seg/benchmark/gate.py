@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Sequence
 
 from seg.benchmark.entries import Entry
-from seg.geometry import Size
-from seg.parity import LIMITS, Parity, compare, compare_graph
-from seg.report import rows_of
+from seg.evaluation.report import rows_of
+from seg.imaging.letterbox import Size
+from seg.predictors.segmenter import Segmenter
 from seg.results import UInt8
-from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
+from seg.verification.parity import LIMITS, Parity, compare, compare_graph
 
 HEAD = (
     "artefact", "runs on", "pixels that agree", "flipped in the worst frame", "mask mIoU",

@@ -11,10 +11,10 @@ import numpy as np
 
 from seg.benchmark.race import Stopwatch
 from seg.closing import Closing
-from seg.overlay import Overlay, Palette
+from seg.imaging.overlay import Overlay, Palette
+from seg.predictors.segmenter import Segmenter, labels_of
 from seg.results import Float32, Mask, UInt8
 from seg.runtimes.base import Runtime
-from seg.segmenter import Segmenter, labels_of
 from seg.video.base import Frame
 from seg.video.mp4 import Encoder
 from seg.video.sources import VideoFile

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from seg.data.samples import Sample
+from seg.evaluation.report import rows_of
+from seg.imaging.guided_filter import EPSILON, GuidedFilter, luminance
 from seg.metrics import Interval, Tally, intervals
-from seg.report import rows_of
+from seg.predictors.segmenter import Segmenter
+from seg.predictors.tta import Look
 from seg.results import Float32, UInt8
-from seg.segmenter import Segmenter
-from seg.tta import Look
-from seg.upsampling import EPSILON, GuidedFilter, luminance
 
 SCORES = {"foreground_iou": "IoU", "boundary_iou": "boundary IoU", "boundary_f": "boundary F"}
 

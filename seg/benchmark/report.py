@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seg.benchmark.race import PERCENTS, STAGES, Times
-from seg.report import rows_of
+from seg.evaluation.report import rows_of
 
 COLUMNS = (*STAGES, "total")
 

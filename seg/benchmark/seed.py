@@ -1,7 +1,7 @@
 """The yardstick's network: DINOv2 ViT-S/14 and the tutorial's head, eager torch in float32."""
 
 from seg.models.nets import SegmentationNet
-from seg.models.official import RANDOM, load_backbone
+from seg.models.official_weights import RANDOM, load_backbone
 from seg.runtimes.pytorch import TorchRuntime, pick_device
 from seg.spec import ModelSpec
 

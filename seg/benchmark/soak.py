@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from seg import machine
-from seg.overlay import Overlay
+from seg.imaging.overlay import Overlay
 from seg.results import Mask, UInt8
+from seg.runtimes import environment as machine
 from seg.video import loop
 from seg.video.base import Frame, Sink, Source
 from seg.video.meter import Meter

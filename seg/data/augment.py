@@ -14,7 +14,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as alb
 
 from seg.data.samples import IGNORE
-from seg.geometry import Size, resize, resize_labels
+from seg.imaging.letterbox import Size, resize, resize_labels
 from seg.results import UInt8
 
 # A picture `(H, W, 3)` and what is known of its pixels: labels `(H, W)`, or planes `(H, W, 1 + C)`

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seg.data.samples import Sample, instance_ids
-from seg.download import fetch
 from seg.errors import ArtefactError, SpecMismatch
+from seg.files.download import fetch
 from seg.notes import note
 
 FOLDER = "PennFudanPed"

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from seg.errors import DataError
-from seg.geometry import Size
-from seg.pictures import read_picture
+from seg.imaging.image_io import read_picture
+from seg.imaging.letterbox import Size
 from seg.results import UInt8
 
 

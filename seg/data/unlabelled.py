@@ -6,12 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from seg.artefacts import atomic, sha256_of
-from seg.data.folders import SUFFIXES, pictures
-from seg.data.options import Options
+from seg.data.dataset_string import Options
 from seg.data.samples import DataSet, Sample, nothing
+from seg.data.segmentation_folders import SUFFIXES, pictures
 from seg.errors import DataError
-from seg.geometry import resize
+from seg.files.atomic import atomic, sha256_of
+from seg.imaging.letterbox import resize
 from seg.results import Float32, UInt8
 from seg.video.sources import VideoFile
 

@@ -6,10 +6,10 @@ formed here.
 """
 
 from seg.metrics.bootstrap import Interval, intervals
-from seg.metrics.boundaries import BoundaryCounts
+from seg.metrics.boundary import BoundaryCounts
 from seg.metrics.confusion import ConfusionMatrix
 from seg.metrics.counts import IGNORE, Scores
-from seg.metrics.heights import BINS, HeightCounts
+from seg.metrics.iou_by_size import BINS, HeightCounts
 from seg.metrics.tally import Tally
 
 __all__ = [

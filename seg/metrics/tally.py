@@ -7,9 +7,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from seg.metrics.boundaries import BoundaryCounts
+from seg.metrics.boundary import BoundaryCounts
 from seg.metrics.confusion import ConfusionMatrix
-from seg.metrics.heights import BINS, HeightCounts
+from seg.metrics.iou_by_size import BINS, HeightCounts
 from seg.results import UInt8
 
 

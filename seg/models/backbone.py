@@ -6,8 +6,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from seg.models.blocks import PATCH
-from seg.models.vit import DinoVisionTransformer
+from seg.models.backbones.blocks import PATCH
+from seg.models.backbones.vit import DinoVisionTransformer
 
 
 class Backbone(nn.Module):

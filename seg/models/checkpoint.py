@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from seg.artefacts import atomic
 from seg.errors import ArtefactError
+from seg.files.atomic import atomic
 from seg.models.base import Net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec

@@ -2,7 +2,8 @@
 
 The same slot as the DINOv2 network: pictures in, logits out. Dense 3x3 convolutions throughout,
 because depthwise ones are several times slower to train on CPUs with matrix units and no faster to
-run. Sizes: B, C, H, W as in `seg.models.vit`; every side is a multiple of `LiteNet.stride`.
+run. Sizes: B, C, H, W as in `seg.models.backbones.vit`; every side is a multiple of
+`LiteNet.stride`.
 """
 
 import torch

@@ -4,11 +4,11 @@ from torch import Tensor
 
 from seg.errors import ArtefactError
 from seg.models.backbone import Backbone
+from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
 from seg.models.base import Net, Normalise
 from seg.models.heads import BNHead
 from seg.models.lite import LiteNet
 from seg.models.merging import MergingHead
-from seg.models.vit import CONFIGS, DinoVisionTransformer
 from seg.spec import ModelSpec
 
 

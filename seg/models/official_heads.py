@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-import seg
-from seg.artefacts import sha256_of
+from seg._version import __version__
 from seg.errors import ArtefactError, SpecMismatch
+from seg.files.atomic import sha256_of
+from seg.models.backbones.vit import CONFIGS
 from seg.models.base import Net
-from seg.models.label_sets import BACKGROUND, BY_COUNT
+from seg.models.class_names import BACKGROUND, BY_COUNT
 from seg.models.nets import build_net
-from seg.models.official import find_file, load_backbone
-from seg.models.vit import CONFIGS
+from seg.models.official_weights import find_file, load_backbone
 from seg.spec import ModelSpec
 
 PREFIX = "decode_head."
@@ -176,7 +176,7 @@ def assemble(
         stride=vit.patch_size,
         layers=vit.layers,
         backbone=f"{vit.source}; head {path.name} sha256:{sha256_of(path)[:16]}",
-        made_with=f"dinoseg {seg.__version__}, torch {torch.__version__}",
+        made_with=f"dinoseg {__version__}, torch {torch.__version__}",
     )
     net = build_net(spec, vit)
     net.get_submodule("head").load_state_dict(state, strict=True)

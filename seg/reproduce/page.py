@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seg.report import rows_of
+from seg.evaluation.report import rows_of
 from seg.reproduce.plan import Row
 from seg.reproduce.steps import ROOT, Record, Step
 

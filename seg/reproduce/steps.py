@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seg.artefacts import atomic, sha256_of
 from seg.errors import SegError
+from seg.files.atomic import atomic, sha256_of
 from seg.notes import note
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import numpy as np
 
 from seg.closing import Closing
 from seg.errors import ShapeError
-from seg.geometry import Letterbox
+from seg.imaging.letterbox import Letterbox
 from seg.results import Float32
 from seg.spec import ModelSpec
 

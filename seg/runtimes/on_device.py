@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seg.errors import EngineFailure, ShapeError
-from seg.geometry import Letterbox, Size, check_image, resizing
+from seg.imaging.letterbox import Letterbox, Size, check_image, resizing
 from seg.results import Float32, UInt8
 
 Network = Callable[[Tensor], Tensor]
@@ -37,8 +37,8 @@ class DeviceFrames:
     """Carries frames of one size onto a network's canvas, and its scores back, on its device.
 
     What `Letterbox` does on the processor. Its resizes are linear, so each is a product with two
-    matrices, made of the processor's own weights (`seg.geometry.resizing`): pixels of the canvas
-    differ by at most one grey level, where rounding falls to the other side.
+    matrices, made of the processor's own weights (`seg.imaging.letterbox.resizing`): pixels of the
+    canvas differ by at most one grey level, where rounding falls to the other side.
 
     Args:
         letterbox: Between the frames and the canvas.
@@ -106,7 +106,7 @@ class DeviceFrames:
 
     @_computed
     def labels(self, logits: Tensor) -> Tensor:
-        """As `seg.segmenter.labels_of`: `(1, C, h, w)` -> uint8 `(H, W)`."""
+        """As `seg.predictors.segmenter.labels_of`: `(1, C, h, w)` -> uint8 `(H, W)`."""
         scores = logits[0].float()
         rows, columns = self._way_back((scores.shape[1], scores.shape[2]))
         if len(scores) == 2:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from seg.errors import EngineFailure, EngineMissing
-from seg.geometry import Letterbox, round_up
+from seg.imaging.letterbox import Letterbox, round_up
 from seg.models.checkpoint import load_net
-from seg.models.wrapped import NarrowNet
+from seg.models.export_wrappers import NarrowNet
 from seg.results import Float32
 from seg.runtimes.base import Runtime
-from seg.runtimes.cuda import Replay
+from seg.runtimes.cuda_graph import Replay
 from seg.runtimes.on_device import DeviceFrames
 from seg.spec import ModelSpec
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import tensorrt as trt
 
 from seg.errors import ArtefactError, EngineFailure, EngineMissing, ShapeError
-from seg.geometry import Letterbox
+from seg.imaging.letterbox import Letterbox
 from seg.results import Float32
 from seg.runtimes.base import Runtime
-from seg.runtimes.engine_card import EngineCard, Machine
+from seg.runtimes.engine_metadata import EngineCard, Machine
 from seg.spec import ModelSpec
 
 try:
     import torch
 
-    from seg.runtimes.cuda import CUDA, Replay
+    from seg.runtimes.cuda_graph import CUDA, Replay
     from seg.runtimes.on_device import DeviceFrames
 except ModuleNotFoundError as error:  # pragma: no cover
     raise EngineMissing("TensorRT's buffers are torch's: pip install torch, with CUDA") from error

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seg.artefacts import sha256_of
 from seg.data.augment import Augment, View, paste
-from seg.data.official import OfficialAugment
+from seg.data.augment_official import OfficialAugment
 from seg.data.reading import hw_of
 from seg.data.samples import IGNORE, DataSet, Sample
-from seg.geometry import Letterbox, Size, resize, resize_labels, round_up
+from seg.files.atomic import sha256_of
+from seg.imaging.letterbox import Letterbox, Size, resize, resize_labels, round_up
 from seg.results import UInt8
 from seg.spec import ModelSpec
 from seg.training.config import SegmentationConfig

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seg.artefacts import atomic, tidy
 from seg.errors import ArtefactError
+from seg.files.atomic import atomic, tidy
 from seg.results import UInt8
 
 Float16 = npt.NDArray[np.float16]

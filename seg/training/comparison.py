@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from seg.artefacts import atomic
-from seg.report import rows_of
+from seg.evaluation.report import rows_of
+from seg.files.atomic import atomic
 from seg.training.run import Row, write_csv
 
 # Student's t at 97.5 %, for 1 to 19 degrees of freedom.

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from seg.errors import SpecMismatch
-from seg.geometry import Size
+from seg.imaging.letterbox import Size
 from seg.training.schedule import SCHEDULERS
 
 AUGMENTS = ("house", "official")
@@ -28,7 +28,8 @@ class SegmentationConfig:
         input_hw: Box that pictures are fitted into before views are drawn.
         crop_hw: Size of a training view; None takes `input_hw`.
         augment: How views are drawn: `house` (scale, crop, flip, small turns, colour, blur, noise;
-            see `seg.data.augment`) or `official` (as DINOv2's heads; see `seg.data.official`).
+            see `seg.data.augment`) or `official` (as DINOv2's heads; see
+            `seg.data.augment_official`).
         scale: Smallest and largest scale of a view, relative to the fitted picture; for `official`
             relative to a picture whose short side is the crop's.
         colour: Strength of the colour augmentation of `house`; 0 turns it off.

@@ -4,10 +4,10 @@ import dataclasses
 
 import torch
 
-import seg
+from seg._version import __version__
 from seg.models.base import Net, count_parameters
 from seg.models.nets import build_net
-from seg.models.official import load_backbone
+from seg.models.official_weights import load_backbone
 from seg.spec import ModelSpec
 from seg.training.config import SegmentationConfig
 
@@ -24,7 +24,7 @@ def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
         classes=config.classes,
         input_hw=config.input_hw,
         stride=32,
-        made_with=f"dinoseg {seg.__version__}, torch {torch.__version__}",
+        made_with=f"dinoseg {__version__}, torch {torch.__version__}",
     )
     if config.arch == "lite":
         return build_net(spec), spec

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seg.artefacts import atomic, tidy
 from seg.errors import ArtefactError
+from seg.files.atomic import atomic, tidy
 from seg.models.base import Net
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.spec import ModelSpec

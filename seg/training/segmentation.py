@@ -18,8 +18,8 @@ from seg.data.samples import DataSet
 from seg.errors import DataError, SegError, SpecMismatch
 from seg.models.base import Net
 from seg.models.nets import SegmentationNet
+from seg.predictors.segmenter import Segmenter
 from seg.runtimes.pytorch import TorchRuntime
-from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
 from seg.training.batches import Batch, Batches, digest_of
 from seg.training.cache import Cache, default_folder

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from seg.artefacts import sha256_of
 from seg.data.reading import hw_of
 from seg.data.samples import IGNORE, Sample
 from seg.errors import SpecMismatch
-from seg.geometry import Letterbox, Size, resize
+from seg.files.atomic import sha256_of
+from seg.imaging.letterbox import Letterbox, Size, resize
+from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
-from seg.segmenter import Segmenter
 from seg.training.cache import Cache, Float16, Key
 from seg.training.losses import SOFT_STEP
 

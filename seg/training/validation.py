@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from seg.artefacts import atomic
 from seg.data.samples import IGNORE, Sample
-from seg.evaluation import Evaluation, evaluate
-from seg.figures import tile
-from seg.geometry import Letterbox
-from seg.overlay import Overlay
+from seg.evaluation.evaluate import Evaluation, evaluate
+from seg.evaluation.figures import tile
+from seg.files.atomic import atomic
+from seg.imaging.letterbox import Letterbox
+from seg.imaging.overlay import Overlay
+from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, Mask, UInt8
-from seg.segmenter import Segmenter
 from seg.training.losses import segmentation_loss
 from seg.training.run import Row, Run
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from seg.errors import ArtefactError
-from seg.overlay import Overlay
+from seg.imaging.overlay import Overlay
 
 
 def add_drawing_flags(flags: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
-from seg.overlay import Overlay
+from seg.imaging.overlay import Overlay
 from seg.results import Mask, UInt8
 from seg.video.base import Frame, Sink, Source
 from seg.video.meter import Meter, Report

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import Colorspace, VideoReformatter
 
-from seg.geometry import Size, resize
+from seg.imaging.letterbox import Size, resize
 from seg.notes import note
 from seg.results import UInt8
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 
 from seg.errors import SourceError
+from seg.imaging.image_io import read_picture
 from seg.notes import note
-from seg.pictures import read_picture
 from seg.results import UInt8
 from seg.video.base import Frame, Source
 

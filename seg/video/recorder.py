@@ -4,8 +4,8 @@ import queue
 import threading
 from pathlib import Path
 
-from seg.artefacts import atomic, refuse_overwrite
 from seg.errors import SourceError
+from seg.files.atomic import atomic, refuse_overwrite
 from seg.notes import note
 from seg.results import Mask, UInt8
 from seg.video.base import Frame, Sink

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import cv2
 
-from seg.artefacts import atomic, refuse_overwrite
 from seg.errors import ArtefactError, SourceError
+from seg.files.atomic import atomic, refuse_overwrite
 from seg.results import Mask, UInt8
 from seg.video.base import Frame, Sink
 

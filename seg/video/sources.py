@@ -14,7 +14,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2
 
 from seg.errors import SourceError
-from seg.geometry import Size
+from seg.imaging.letterbox import Size
 from seg.notes import note
 from seg.results import UInt8
 from seg.video.base import Frame, Source

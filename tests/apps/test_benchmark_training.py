@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seg.models.vit import CONFIGS, ViTConfig
+from seg.models.backbones.vit import CONFIGS, ViTConfig
 
 APP = Path(__file__).resolve().parents[2] / "apps" / "benchmark_training.py"
 

@@ -47,7 +47,7 @@ def test_an_output_of_ones_own_is_not_replaced(demo, clip, here, tiny, capsys):
 
 
 def test_missing_photos_are_one_line(demo, here, monkeypatch, capsys):
-    from seg import pictures
+    from seg.imaging import image_io as pictures
 
     monkeypatch.setattr(pictures.importlib.util, "find_spec", lambda package: None)
     assert cli.run(demo.main, []) == 1

@@ -10,10 +10,10 @@ import onnx
 import pytest
 
 from seg import cli, doctor
-from seg.golden import GOLDEN_KEY, record
-from seg.runtimes import ENGINES
+from seg.predictors.segmenter import Segmenter
 from seg.runtimes.fake import FakeRuntime
-from seg.segmenter import Segmenter
+from seg.runtimes.open import ENGINES
+from seg.verification.self_test import GOLDEN_KEY, record
 
 
 @pytest.fixture

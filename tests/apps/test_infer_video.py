@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seg import cli
-from seg.segmenter import Segmenter
+from seg.predictors.segmenter import Segmenter
 from seg.video.sources import VideoFile
 
 

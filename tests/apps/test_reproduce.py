@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seg import cli
-from seg.models.vit import CONFIGS, ViTConfig
+from seg.models.backbones.vit import CONFIGS, ViTConfig
 from seg.reproduce import steps
 
 

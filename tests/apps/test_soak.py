@@ -5,9 +5,10 @@ import mmap
 import numpy as np
 import pytest
 
-from seg import Segmenter, cli, machine
+from seg import Segmenter, cli
 from seg.benchmark.soak import soak
 from seg.errors import EngineMissing
+from seg.runtimes import environment as machine
 
 WORDS = ("--frames", "330", "--first", "150")
 

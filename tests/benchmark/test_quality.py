@@ -6,10 +6,10 @@ import pytest
 from seg import Segmenter
 from seg.benchmark.quality import Result, Way, compare, draw, table
 from seg.data import open_dataset
+from seg.imaging.guided_filter import EPSILON
 from seg.metrics import Tally
 from seg.runtimes.fake import FakeRuntime
 from seg.spec import ModelSpec
-from seg.upsampling import EPSILON
 
 SPEC = ModelSpec(arch="fake", classes=("background", "person"), input_hw=(64, 64), stride=8)
 

@@ -9,8 +9,8 @@ from seg.benchmark.alone import alone
 from seg.benchmark.alone import markdown as markdown_alone
 from seg.benchmark.race import Times
 from seg.benchmark.report import Row, front, markdown, plan, speedup
+from seg.predictors.segmenter import Segmenter
 from seg.runtimes.fake import FakeRuntime
-from seg.segmenter import Segmenter
 from seg.spec import ModelSpec
 
 

@@ -10,9 +10,11 @@ from torch.testing import assert_close
 
 from export import from_official, to_onnx
 from seg import ArtefactError, Segmenter, SpecMismatch, cli
-from seg.models import official, official_heads, vit
+from seg.models import official_heads
+from seg.models import official_weights as official
+from seg.models.backbones import vit
 from seg.models.checkpoint import load_net
-from seg.models.label_sets import ADE20K, VOC2012
+from seg.models.class_names import ADE20K, VOC2012
 from seg.models.official_heads import assemble, find_head, read_head
 
 LOGITS = {"atol": 1e-4, "rtol": 1e-5}

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import to_onnx
 from seg import Segmenter, cli
-from seg.golden import verify
-from seg.runtimes import open_runtime
+from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec
+from seg.verification.self_test import verify
 
 SPEC = ModelSpec(arch="tiny", classes=("background", "person"), input_hw=(96, 128), stride=4)
 

@@ -10,14 +10,14 @@ from export import to_onnx
 from seg import Segmenter, SpecMismatch, cli
 from seg.benchmark.entries import Entry
 from seg.benchmark.gate import hold
-from seg.geometry import Letterbox
-from seg.models import vit
+from seg.imaging.image_io import photo
+from seg.imaging.letterbox import Letterbox
 from seg.models.backbone import Backbone
+from seg.models.backbones import vit
+from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
 from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import SegmentationNet
-from seg.models.vit import DinoVisionTransformer, ViTConfig
-from seg.pictures import photo
-from seg.runtimes import open_runtime
+from seg.runtimes.open import open_runtime
 from seg.runtimes.ort import run_graph
 from seg.spec import ModelSpec
 from seg.video.recorder import Mp4Writer

@@ -10,13 +10,13 @@ import torch
 
 from export import to_onnx
 from seg import ParityError, Segmenter, cli
-from seg.golden import verify
+from seg.imaging.image_io import photo
 from seg.models.backbone import Backbone
+from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
 from seg.models.checkpoint import save_net
 from seg.models.nets import SegmentationNet, build_net
-from seg.models.vit import DinoVisionTransformer, ViTConfig
-from seg.pictures import photo
 from seg.spec import METADATA_KEY, ModelSpec
+from seg.verification.self_test import verify
 
 CLASSES = ("background", "person")
 
@@ -33,7 +33,7 @@ def lite(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dino(tmp_path_factory, module_patch):
     """A checkpoint of a tiny DINOv2, 48 wide, under a name of its own."""
-    from seg.models import vit
+    from seg.models.backbones import vit
 
     tiny = ViTConfig(embed_dim=48, depth=12, num_heads=3)
     module_patch.setitem(vit.CONFIGS, "tiny14", tiny)

@@ -12,9 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import to_onnx, to_trt, trt_check
 from seg import Segmenter, cli
+from seg.exporting.precision import RUNGS, rewrite
 from seg.models.checkpoint import load_net
-from seg.precision import RUNGS, rewrite
-from seg.runtimes.engine_card import EngineCard
+from seg.runtimes.engine_metadata import EngineCard
 from seg.spec import METADATA_KEY, ModelSpec
 
 SPEC = ModelSpec(
@@ -360,7 +360,7 @@ def _no_dino(checked):
 
 
 def test_the_random_dinov2_is_one(tmp_path, monkeypatch):
-    from seg.models import vit
+    from seg.models.backbones import vit
 
     tiny = vit.ViTConfig(embed_dim=48, depth=4, num_heads=3)
     monkeypatch.setitem(vit.CONFIGS, "dinov2_vits14", tiny)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seg.models.vit import DinoVisionTransformer, ViTConfig
+from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
 
 Arrays = dict[str, Tensor]
 CONFIGS = {

@@ -15,8 +15,8 @@ from export.to_onnx import export_spec, write_onnx
 from seg import ArtefactError, EngineFailure, EngineMissing, Segmenter, ShapeError
 from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
-from seg.runtimes import ENGINES, open_runtime
 from seg.runtimes.fake import FakeRuntime
+from seg.runtimes.open import ENGINES, open_runtime
 from seg.runtimes.ov import openvino  # by this door, which keeps it from calling home
 from seg.spec import ModelSpec
 
@@ -244,7 +244,7 @@ def test_openvino_says_which_precision_it_took(files):
 def test_openvino_reports_to_nobody(files, tmp_path):
     """Left alone, importing it writes an identity into the home folder and calls home."""
     script = (
-        "import sys; from seg.runtimes import open_runtime; open_runtime(sys.argv[1], 'cpu');"
+        "import sys; from seg.runtimes.open import open_runtime; open_runtime(sys.argv[1], 'cpu');"
         "print([m for m in sys.modules if m.startswith('openvino_telemetry') and sys.modules[m]])"
     )
     home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seg import EngineFailure, Segmenter, ShapeError
-from seg.geometry import Letterbox
+from seg.imaging.letterbox import Letterbox
+from seg.predictors.segmenter import labels_of
 from seg.runtimes.fake import DEFAULT, FakeRuntime
 from seg.runtimes.on_device import DeviceFrames
-from seg.segmenter import labels_of
 from tests.on_device import OnDevice
 
 CPU, PAD = torch.device("cpu"), DEFAULT.pad_rgb

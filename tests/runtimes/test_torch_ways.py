@@ -8,7 +8,9 @@ import torch._inductor.config
 from seg import EngineMissing, cli
 from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
-from seg.runtimes import cuda, open_runtime, pytorch
+from seg.runtimes import cuda_graph as cuda
+from seg.runtimes import pytorch
+from seg.runtimes.open import open_runtime
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec
 from tests.fake_tensorrt import World, cpu_torch

@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from seg import ArtefactError, EngineFailure, EngineMissing, Segmenter, ShapeError
-from seg.runtimes import open_runtime
-from seg.runtimes.engine_card import EngineCard, Machine
-from seg.segmenter import labels_of
+from seg.predictors.segmenter import labels_of
+from seg.runtimes.engine_metadata import EngineCard, Machine
+from seg.runtimes.open import open_runtime
 from seg.spec import ModelSpec
 
 HERE = Machine(tensorrt="10.3.0", gpu="Fake GPU", capability="8.7")

@@ -13,7 +13,7 @@ FORBIDDEN = "EXPLICIT_BATCH|FP16|INT8|Calibrator|OBEY_PRECISION|execute_async_v2
 @pytest.mark.parametrize("version", WHEELS)
 def test_every_name_in_the_code_is_in_the_list(version):
     api = listed()[version]
-    assert {path.name for path in SOURCES} == {"trt.py", "trt_build.py"}
+    assert {path.name for path in SOURCES} == {"trt.py", "tensorrt.py"}
     for path in SOURCES:
         assert not uses(path.read_text(), api).missing, path
     assert used(api) == set(api)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seg.models.vit import CONFIGS, ViTConfig
+from seg.models.backbones.vit import CONFIGS, ViTConfig
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from seg import cli
-from seg.models.vit import CONFIGS, ViTConfig
+from seg.models.backbones.vit import CONFIGS, ViTConfig
 from train import main
 
 GOLDEN = ViTConfig(embed_dim=48, depth=12, num_heads=3)

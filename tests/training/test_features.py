@@ -15,10 +15,10 @@ import torch
 
 from seg import cli
 from seg.data import open_dataset
-from seg.evaluation import evaluate
+from seg.evaluation.evaluate import evaluate
 from seg.models.checkpoint import read_checkpoint
+from seg.predictors.segmenter import Segmenter
 from seg.runtimes.pytorch import TorchRuntime
-from seg.segmenter import Segmenter
 from seg.training.cache import Cache
 from seg.training.config import SegmentationConfig
 from seg.training.features import CachedRuntime, backbone_id
@@ -207,7 +207,8 @@ def test_a_training_from_before_the_cache_goes_on_without_it(tiny, discs, tmp_pa
 def fill_elsewhere(discs, folder):
     """Fills a cache in a process of its own, without an end."""
     code = (
-        "import sys; from pathlib import Path; from seg.models.vit import CONFIGS, ViTConfig\n"
+        "import sys; from pathlib import Path\n"
+        "from seg.models.backbones.vit import CONFIGS, ViTConfig\n"
         "CONFIGS['tiny'] = ViTConfig(embed_dim=48, depth=4, num_heads=3)\n"
         "import time; from seg.models.backbone import Backbone; forward = Backbone.forward\n"
         # Slow enough to be stopped in the middle, on any machine.

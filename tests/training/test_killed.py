@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from seg import cli
+from seg.models.backbones.vit import CONFIGS
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.models.nets import build_net
-from seg.models.vit import CONFIGS
 from seg.spec import ModelSpec
 from tests.training.killed import GOLDEN
 from train import main

@@ -12,7 +12,7 @@ from scipy.special import log_softmax, rel_entr, softmax
 from seg import Segmenter, cli
 from seg.data import open_dataset
 from seg.errors import SpecMismatch
-from seg.evaluation import evaluate
+from seg.evaluation.evaluate import evaluate
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec

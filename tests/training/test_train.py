@@ -15,10 +15,10 @@ import torch
 
 from seg import Segmenter, cli
 from seg.data import open_dataset
-from seg.evaluation import evaluate
+from seg.evaluation.evaluate import evaluate
 from seg.models.checkpoint import load_net, read_checkpoint
 from seg.models.nets import build_net
-from seg.models.official import load_backbone
+from seg.models.official_weights import load_backbone
 from seg.training.config import SegmentationConfig
 from seg.training.network import make_net, summary
 from train import main

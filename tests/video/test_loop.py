@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from seg.errors import EngineFailure, SourceError
-from seg.overlay import Overlay
+from seg.imaging.overlay import Overlay
 from seg.results import Mask
 from seg.video.base import Frame, Sink, Source
 from seg.video.loop import Draw, run

@@ -1,0 +1,132 @@
+"""Figures: the confusion matrix, and the pictures that a model does worst on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seg.data.samples import IGNORE, Sample
+from seg.errors import EngineMissing
+from seg.evaluation.evaluate import Evaluation
+from seg.evaluation.report import worst_of
+from seg.files.atomic import atomic
+from seg.imaging.letterbox import Letterbox, resize
+from seg.imaging.overlay import Overlay
+from seg.predictors.segmenter import Segmenter
+from seg.results import Mask, UInt8
+
+TILE, ROWS = 320, 12
+# Colours are BGR.
+MISSED, FALSE, MIXED_UP = (60, 60, 235), (235, 130, 40), (40, 215, 235)
+LEGEND = "red: missed, blue: false, yellow: wrong class"
+CONFUSION, WORST = "confusion.png", "worst.png"
+
+
+def write_figures(
+    folder: Path, evaluation: Evaluation, segmenter: Segmenter, samples: Sequence[Sample]
+) -> None:
+    """Writes `confusion.png` and `worst.png` into a folder, each whole or not at all.
+
+    Args:
+        folder: Made where it is missing.
+        evaluation: Of these samples.
+        segmenter: The model that was measured; it runs again on the worst pictures.
+        samples: Pictures with labels.
+
+    Raises:
+        EngineMissing: matplotlib, which draws the matrix, is not installed.
+        ArtefactError: The folder cannot be written to.
+    """
+    with atomic(folder / CONFUSION) as part:
+        draw_confusion(part, evaluation.matrix.counts, evaluation.classes)
+    names = [name for name, _ in worst_of(evaluation.to_dict())[:ROWS]]
+    chosen = sorted(
+        (sample for sample in samples if sample.image.name in names),
+        key=lambda sample: names.index(sample.image.name),
+    )
+    if chosen:
+        with atomic(folder / WORST) as part:
+            # Not imwrite, which leaves a cut file and says nothing where the disk is full.
+            sheet = np.vstack([error_row(segmenter, one) for one in chosen])
+            part.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+
+
+def draw_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
+    """Draws a confusion matrix; each row is a true class and its shares add up to 1.
+
+    Args:
+        path: A PNG.
+        counts: int64 `(C, C)`, rows are true classes.
+        classes: C names.
+
+    Raises:
+        EngineMissing: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "matplotlib":
+            raise
+        raise EngineMissing("--pictures needs matplotlib: pip install matplotlib") from error
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 3 + min(0.45 * len(classes), 25)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="labelled")
+    axes.set_xticks(range(len(classes)), classes, rotation=90)
+    axes.set_yticks(range(len(classes)), classes)
+    if len(classes) <= 25:
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share > 0.5 else "black"
+            axes.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour)
+    figure.savefig(path, dpi=100)
+
+
+def error_row(segmenter: Segmenter, sample: Sample) -> UInt8:
+    """Draws a picture three times side by side: its labels, the prediction, the errors."""
+    image, labels = sample.load()
+    mask = segmenter(image)
+    known = Mask(np.where(labels == IGNORE, 0, labels).astype(np.uint8), mask.classes)
+    overlay = Overlay()
+    drawn = (
+        (overlay.draw(image, known), sample.name),
+        (overlay.draw(image, mask), "prediction"),
+        (error_map(image, labels, mask.labels), LEGEND),
+    )
+    return np.hstack([_captioned(tile(picture, TILE), text) for picture, text in drawn])
+
+
+def error_map(image: UInt8, labels: UInt8, predicted: UInt8) -> UInt8:
+    """Paints the wrong pixels onto the picture in grey; 255 in the labels is never wrong.
+
+    Args:
+        image: uint8 `(H, W, 3)` BGR.
+        labels: uint8 `(H, W)`, true classes or 255.
+        predicted: uint8 `(H, W)`.
+
+    Returns:
+        uint8 `(H, W, 3)` BGR, a new array.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8) // 2 + 64
+    wrong = (labels != predicted) & (labels != IGNORE)
+    picture[wrong & (predicted == 0)] = MISSED
+    picture[wrong & (labels == 0)] = FALSE
+    picture[wrong & (predicted > 0) & (labels > 0)] = MIXED_UP
+    return picture
+
+
+def tile(picture: UInt8, side: int) -> UInt8:
+    """Fits a picture into the top left of a white square."""
+    box = Letterbox.fit((picture.shape[0], picture.shape[1]), (side, side), 1)
+    square = np.full((side, side, 3), 255, np.uint8)
+    square[: box.image_hw[0], : box.image_hw[1]] = resize(picture, box.image_hw)
+    return square
+
+
+def _captioned(picture: UInt8, text: str) -> UInt8:
+    nothing = Mask(np.zeros(picture.shape[:2], np.uint8), ("background", ""))
+    return Overlay().draw(picture, nothing, text)

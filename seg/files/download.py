@@ -1,0 +1,197 @@
+"""Downloads: one file over HTTP, resumed where it stopped and checked before it gets its name."""
+
+import http.client
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from io import FileIO
+from pathlib import Path
+from typing import Protocol
+
+from tqdm import tqdm
+
+from seg.errors import ArtefactError
+from seg.files.atomic import sha256_of
+
+CHUNK = 1 << 20
+TIMEOUT_S = 30.0
+TRANSIENT = {408, 429, 500, 502, 503, 504}
+
+
+class Response(Protocol):
+    """What this file needs of urllib's response."""
+
+    status: int
+    headers: http.client.HTTPMessage
+
+    def read(self, amount: int, /) -> bytes:
+        """Returns up to `amount` bytes; none at the end."""
+        ...
+
+    def close(self) -> None:
+        """Hangs up."""
+        ...
+
+
+Opener = Callable[..., Response]
+
+
+def fetch(
+    url: str,
+    path: Path,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    opener: Opener = urllib.request.urlopen,
+    pauses_s: Sequence[float] = (0.5, 1.0, 2.0),
+) -> None:
+    """Downloads a file, with progress on stderr.
+
+    Bytes go to `<path>.part` first. What is there from an attempt before, even one stopped by
+    Ctrl-C, is continued where the server can; a file takes its name only when it is whole.
+
+    Args:
+        url: Where from.
+        path: Where to. A file of that name is replaced; folders are made.
+        size: Bytes expected; None takes the server's word.
+        sha256: Digest expected, 64 hexadecimal digits; None checks the size alone.
+        opener: Called with a `urllib.request.Request` and `timeout`, as `urlopen` is.
+        pauses_s: Seconds to wait before each new attempt; their number is that of retries.
+
+    Raises:
+        ArtefactError: The file cannot be fetched or written, or is not the expected one.
+    """
+    part = path.with_name(path.name + ".part")
+    by_hand = f"To fetch it yourself, save it as {path}."
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for pause in [*pauses_s, None]:
+            try:
+                _attempt(url, part, size, opener)
+                break
+            except (OSError, http.client.HTTPException) as error:
+                if pause is None or not _is_transient(error):
+                    reason = _reason(error)
+                    raise ArtefactError(f"Cannot download {url}: {reason}. {by_hand}") from error
+                time.sleep(pause)
+        _check_digest(url, part, sha256, by_hand)
+        part.replace(path)
+    except OSError as error:
+        raise ArtefactError(f"Cannot write {path}: {_reason(error)}.") from error
+
+
+def _attempt(url: str, part: Path, size: int | None, opener: Opener) -> None:
+    """Asks once for what `part` lacks; returns when it is whole, else raises OSError."""
+    have = part.stat().st_size if part.exists() else 0
+    if size is not None and have >= size:
+        if have == size:
+            return
+        part.unlink()
+        have = 0
+    headers = {"User-Agent": "dinoseg", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    try:
+        response = opener(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        # Nothing lies behind what is here. It may be whole or wrong; only starting afresh tells.
+        part.unlink()
+        raise ConnectionError("the server refused to continue the download") from error
+    try:
+        start, total = _extent(response, have)
+        if size is not None and total not in (None, size):
+            raise ArtefactError(
+                f"{url} has {total} bytes, expected {size}: it is not the file this version knows."
+            )
+        _save(response, part, start, total or size)
+    finally:
+        response.close()
+
+
+def _extent(response: Response, have: int) -> tuple[int, int | None]:
+    """First byte that a response brings, and the size of the whole file where it is known."""
+    partial = re.fullmatch(
+        r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip()
+    )
+    if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+        if partial is None or int(partial[1]) != have:
+            raise http.client.HTTPException("the server continues at another place than asked")
+        return have, None if partial[2] == "*" else int(partial[2])
+    length = response.headers.get("Content-Length", "")
+    return 0, int(length) if length.isdigit() else None
+
+
+def _save(response: Response, part: Path, start: int, total: int | None) -> None:
+    """Writes a response behind the first `start` bytes of `part`."""
+    every_s = 0.1 if sys.stderr.isatty() else 10.0  # a log wants few lines
+    try:
+        file = part.open("ab" if start else "wb", buffering=0)
+    except OSError as error:
+        raise ArtefactError(f"Cannot write {part}: {_reason(error)}.") from error
+    with (
+        file,
+        tqdm(
+            desc=part.stem,
+            initial=start,
+            total=total,
+            unit="B",
+            unit_scale=True,
+            mininterval=every_s,
+        ) as progress,
+    ):
+        done = start
+        for chunk in _chunks(response):
+            _write(file, chunk, part)
+            done += len(chunk)
+            progress.update(len(chunk))
+    if total is not None and done != total:
+        raise ConnectionError(f"the connection ended after {done} of {total} bytes")
+
+
+def _chunks(response: Response) -> Iterator[bytes]:
+    while chunk := response.read(CHUNK):
+        yield chunk
+
+
+def _write(file: FileIO, chunk: bytes, part: Path) -> None:
+    """Writes at once, so that a full disk shows here and not as a fault of the network."""
+    rest = memoryview(chunk)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        raise ArtefactError(
+            f"Cannot write {part}: {_reason(error)}. Make room and run it again; it continues."
+        ) from error
+
+
+def _check_digest(url: str, part: Path, sha256: str | None, by_hand: str) -> None:
+    """Deletes a file that is not the expected one and raises ArtefactError."""
+    if sha256 is None:
+        return
+    got = sha256_of(part)
+    if got != sha256:
+        part.unlink()
+        raise ArtefactError(
+            f"{url}: expected sha256 {sha256}, got {got}; the download is deleted. "
+            f"Run it again, or look for a proxy that changes files. {by_hand}"
+        )
+
+
+def _is_transient(error: Exception) -> bool:
+    return not isinstance(error, urllib.error.HTTPError) or error.code in TRANSIENT
+
+
+def _reason(error: Exception) -> str:
+    """One line without the jargon of the libraries."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server says {error.code} {error.reason}"
+    inner = error.reason if isinstance(error, urllib.error.URLError) else error
+    text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    return text.splitlines()[0].rstrip(".")

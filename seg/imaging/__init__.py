@@ -1,0 +1,1 @@
+"""Images as numpy arrays: reading, fitting, drawing, filtering."""

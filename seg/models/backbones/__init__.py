@@ -1,0 +1,1 @@
+"""Backbones, key for key the official state dicts."""

@@ -1,0 +1,1 @@
+"""Predictors: an image in, a result out, on any runtime."""

@@ -1,0 +1,1 @@
+"""Checks that an artifact computes what its source did."""

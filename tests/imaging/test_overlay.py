@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seg.errors import ShapeError
+from seg.imaging.overlay import Overlay, Palette
+from seg.results import Mask
+
+TWO, FOUR = ("background", "person"), ("background", "person", "bicycle", "car")
+RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)
+
+
+def mask(labels, classes=TWO):
+    return Mask(np.asarray(labels, np.uint8), classes)
+
+
+def square(side=30, label=1):
+    labels = np.zeros((side, side), np.uint8)
+    labels[10:20, 10:20] = label
+    return mask(labels)
+
+
+def noise(hw, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (*hw, 3), dtype=np.uint8)
+
+
+def test_many_classes_have_colours_that_differ_and_stay():
+    colours = [Palette()[label] for label in range(1, 31)]
+    assert len(set(colours)) == 30
+    assert colours == [Palette()[label] for label in range(1, 31)]
+
+
+def test_given_colours_come_first():
+    palette = Palette([RED, GREEN])
+    assert (palette[1], palette[2]) == (RED, GREEN)
+    assert palette[3] == Palette()[3]
+
+
+@pytest.mark.parametrize("colour", [(0, 0), (0, 0, 256), (-1, 0, 0)])
+def test_a_colour_that_is_none_is_refused(colour):
+    with pytest.raises(ShapeError, match="A colour is three numbers"):
+        Palette([colour])
+
+
+def test_a_quarter_of_the_colour_is_mixed_in_where_the_class_is():
+    image = np.full((30, 30, 3), 100, np.uint8)
+    picture = Overlay(0.25, outline=False, palette=Palette([(200, 0, 60)])).draw(image, square())
+    assert picture[15, 15].tolist() == [125, 75, 90]
+    assert (picture[:10] == 100).all() and (picture[20:] == 100).all()
+    assert picture.sum() == 100 * 800 * 3 + (125 + 75 + 90) * 100
+
+
+@pytest.mark.parametrize("opacity", [0, 1])
+def test_the_ends_of_opacity_are_exact(opacity):
+    image = noise((30, 30))
+    picture = Overlay(opacity, outline=False, palette=Palette([RED])).draw(image, square())
+    expected = image.copy()
+    if opacity:
+        expected[10:20, 10:20] = RED
+    np.testing.assert_array_equal(picture, expected)
+
+
+def test_the_outline_is_the_ring_inside_the_region():
+    image = np.zeros((30, 30, 3), np.uint8)
+    picture = Overlay(0, palette=Palette([GREEN])).draw(image, square())
+    ring = np.zeros((30, 30), bool)
+    ring[10:20, 10:20] = True
+    ring[11:19, 11:19] = False
+    np.testing.assert_array_equal((picture == GREEN).all(2), ring)
+    assert (picture[~ring] == 0).all()
+
+
+def test_the_edge_of_the_frame_is_no_outline():
+    image = np.zeros((20, 20, 3), np.uint8)
+    picture = Overlay(0, palette=Palette([RED])).draw(image, mask(np.ones((20, 20))))
+    assert (picture == 0).all()
+
+
+def test_each_of_more_classes_has_its_own_colour():
+    labels = np.repeat(np.arange(4, dtype=np.uint8), 5)[None].repeat(6, 0)
+    overlay = Overlay(1, outline=False, palette=Palette([RED, GREEN, BLUE]))
+    picture = overlay.draw(np.full((6, 20, 3), 7, np.uint8), mask(labels, FOUR))
+    assert [picture[3, x].tolist() for x in (2, 7, 12, 17)] == [[7] * 3, [*RED], [*GREEN], [*BLUE]]
+
+
+@settings(derandomize=True, max_examples=20, deadline=None)
+@given(
+    height=st.integers(1, 40), width=st.integers(1, 40),
+    opacity=st.floats(0, 1), classes=st.sampled_from([TWO, FOUR]), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_blending_is_the_textbook_formula(height, width, opacity, classes, seed):
+    image, overlay = noise((height, width), seed), Overlay(opacity, outline=False)
+    labels = np.random.default_rng(seed).integers(0, len(classes), (height, width), np.uint8)
+    kept = image.copy()
+    picture = overlay.draw(image, mask(labels, classes))
+    colours = np.array([(0, 0, 0), *(overlay.palette[k] for k in range(1, len(classes)))], float)
+    mixed = (1 - opacity) * image + opacity * colours[labels]
+    expected = np.where((labels > 0)[..., None], mixed, image)
+    assert np.abs(picture - expected).max() <= 1
+    np.testing.assert_array_equal(picture[labels == 0], image[labels == 0])
+    np.testing.assert_array_equal(image, kept)
+
+
+def test_one_overlay_takes_frames_of_changing_size():
+    overlay, again = Overlay(), Overlay()
+    for hw in ((8, 8), (4, 9), (8, 8), (1, 1)):
+        image, labels = noise(hw), mask(np.ones(hw))
+        np.testing.assert_array_equal(overlay.draw(image, labels), Overlay().draw(image, labels))
+    assert again.draw(noise((3, 3)), mask(np.zeros((3, 3)))).tolist() == noise((3, 3)).tolist()
+
+
+def test_out_is_filled_and_returned():
+    image, out = noise((30, 30)), np.empty((30, 30, 3), np.uint8)
+    assert Overlay().draw(image, square(), out=out) is out
+    np.testing.assert_array_equal(out, Overlay().draw(image, square()))
+
+
+def test_the_frame_itself_is_refused_as_out():
+    image = noise((30, 30))
+    with pytest.raises(ShapeError, match="the image itself"):
+        Overlay().draw(image, square(), out=image)
+
+
+def test_a_caption_is_light_on_a_dark_box_and_leaves_the_rest():
+    image = np.full((360, 640, 3), 255, np.uint8)
+    picture = Overlay().draw(image, mask(np.zeros((360, 640))), "25.5 FPS")
+    changed = (picture != 255).any(2)
+    assert changed[0, 0] and changed.any(0).sum() < 200 and changed.any(1).sum() < 60
+    box = picture[: changed.any(1).sum(), : changed.any(0).sum()]
+    assert box.min() == 63 and (box > 200).all(2).sum() > 50
+    assert (image == 255).all()
+
+
+def test_a_caption_larger_than_the_frame_does_no_harm():
+    assert Overlay().draw(noise((1, 1)), mask([[0]]), "25.5 FPS").shape == (1, 1, 3)
+
+
+def test_sizes_that_differ_are_refused():
+    with pytest.raises(ShapeError, match="does not fit"):
+        Overlay().draw(noise((29, 30)), square())
+
+
+def test_opacity_beyond_one_is_refused():
+    with pytest.raises(ShapeError, match="from 0 to 1"):
+        Overlay(1.01)

@@ -1,0 +1,143 @@
+"""Planted faults: both gates, masks on frames and scores on the golden picture, catch each."""
+
+import copy
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from seg import ArtefactError, ParityError, Segmenter
+from seg.imaging.image_io import photo
+from seg.models.nets import build_net
+from seg.runtimes.fake import FakeRuntime
+from seg.spec import ModelSpec
+from seg.verification.parity import compare
+from seg.verification.self_test import GOLDEN_KEY, picture, record, verify
+
+SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(96, 128), stride=32)
+
+
+@pytest.fixture(scope="module")
+def net():
+    """A network whose masks cover about half of the photo."""
+    torch.manual_seed(0)
+    net = build_net(SPEC).eval()
+    box = Segmenter(FakeRuntime(lambda x: x, SPEC)).letterbox((512, 512))
+    with torch.inference_mode():
+        logits = net(torch.from_numpy(box.pack(photo("astronaut"), SPEC.pad_rgb)))[0]
+        net.head.bias[1] -= (logits[1] - logits[0])[:, :24].median()
+    return net
+
+
+def segmenter(net, change=lambda images: images, precision="float32"):
+    def run(images):
+        with torch.inference_mode():
+            images = torch.from_numpy(np.ascontiguousarray(change(images)))
+            return net(images.to(net.head.weight.dtype)).float().numpy()
+
+    runtime = FakeRuntime(run, SPEC)
+    runtime.precision = precision
+    return Segmenter(runtime)
+
+
+def perturbed(net):
+    """The weights of two layers are off by a tenth."""
+    with torch.no_grad():
+        net.laterals[0].weight.mul_(1 + 0.1 * torch.randn_like(net.laterals[0].weight))
+        net.stem[0].weight.mul_(1 + 0.1 * torch.randn_like(net.stem[0].weight))
+
+
+def wrong_mean(net):
+    net.normalise.mean.fill_(0.5)
+
+
+def half_pixel(images):
+    """Moves the picture as a resize with corners in place of half-pixel centres does."""
+    moved = [
+        cv2.warpAffine(
+            channel, np.float32([[1, 0, 0.5], [0, 1, 0.5]]), channel.shape[::-1],
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        for channel in images[0]
+    ]  # fmt: skip
+    return np.stack(moved)[None]
+
+
+FAULTS = {
+    "weights perturbed": (perturbed, lambda images: images),
+    "red and blue swapped": (lambda net: None, lambda images: images[:, ::-1]),
+    "wrong mean": (wrong_mean, lambda images: images),
+    "half a pixel off": (lambda net: None, half_pixel),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_a_planted_fault_is_caught(net, name, precision):
+    spoil, change = FAULTS[name]
+    other = copy.deepcopy(net)
+    torch.manual_seed(1)
+    spoil(other)
+    source, faulty = segmenter(net), segmenter(other, change, precision)
+    with pytest.raises(ParityError, match="masks differ"):
+        compare(source, faulty, [photo("astronaut")]).require(precision)
+    faulty.runtime.metadata = {GOLDEN_KEY: record(source)}
+    with pytest.raises(ParityError, match="off by"):
+        verify(faulty)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_rounding_is_no_fault(net, dtype):
+    name = str(dtype).removeprefix("torch.")
+    source, rounded = segmenter(net), segmenter(copy.deepcopy(net).to(dtype), precision=name)
+    rounded.runtime.metadata = {GOLDEN_KEY: record(source)}
+    verify(rounded)
+
+
+def test_bfloat16_does_not_pass_for_float32(net):
+    rounded = segmenter(copy.deepcopy(net).to(torch.bfloat16))
+    rounded.runtime.metadata = {GOLDEN_KEY: record(segmenter(net))}
+    with pytest.raises(ParityError, match=r"at most 0\.001 is float32"):
+        verify(rounded)
+
+
+def test_the_error_by_hand():
+    """Scores -1 and 1 deviate by 1; an engine that adds 0.04 is off by 0.04 deviations."""
+
+    def run(offset):
+        wave = np.where(np.arange(16 * 16) % 2, 1, -1).reshape(16, 16)
+        return Segmenter(FakeRuntime(lambda x: np.float32([[wave + offset, -wave + offset]])))
+
+    candidate = run(0.04)
+    candidate.runtime.precision = "bfloat16"
+    candidate.runtime.metadata = {GOLDEN_KEY: record(run(0))}
+    assert verify(candidate) == pytest.approx(0.04, rel=1e-4)
+
+
+def test_the_picture_is_the_same_everywhere():
+    """Three pixels of it, worked out on paper."""
+    drawn = picture((90, 120))
+    assert drawn.shape == (90, 120, 3) and drawn.dtype == np.uint8
+    assert drawn[0, 0].tolist() == [0, 40, (30**2 + 60**2) // 61]
+    assert drawn[11, 0].tolist() == [33 // 2, 190, (19**2 + 60**2) // 61]
+    assert drawn[30, 60].tolist() == [(90 + 300) // 2, (2 + 8) % 2 * 150 + 40, 0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"shape": [2, 4, 4], "scores": "AAAA"}', '{"shape": 3, "scores": "%"}'],
+)
+def test_what_is_damaged_or_absent_is_named(net, text):
+    one = segmenter(net)
+    with pytest.raises(ArtefactError, match="carries no scores"):
+        verify(one)
+    one.runtime.metadata = {GOLDEN_KEY: text}
+    with pytest.raises(ArtefactError, match="damaged"):
+        verify(one)
+
+
+def test_what_is_kept_is_small(net):
+    assert len(record(segmenter(net))) < 12_000
+    assert json.loads(record(segmenter(net)))["shape"] == [2, 24, 32]
