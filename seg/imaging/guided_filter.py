@@ -7,7 +7,7 @@ from seg.errors import ShapeError
 from seg.results import Float32
 
 # Variance of the luminance, 0..1, from which on an edge is kept. Of 1e-4 to 1e-1, tried on training
-# pictures (docs/BENCHMARKS.md), those up to 1e-3 score alike, larger ones worse.
+# pictures (docs/benchmarks.md), those up to 1e-3 score alike, larger ones worse.
 EPSILON = 1e-3
 
 

@@ -33,7 +33,7 @@ class Segmenter(Closing):
         modes: How torch runs, of `compile` and `graph`.
         tta: 0 looks once. N looks at the first N ratios 1, 1.32, 1.73, 2.28, 3, in windows of the
             model's canvas that slide by half of it, each also mirrored, and averages: slower,
-            and no better for `lite` (docs/BENCHMARKS.md). It is what the original calls
+            and no better for `lite` (docs/benchmarks.md). It is what the original calls
             HEAD_SCALE_COUNT (`seg.predictors.tta`).
         guided: Whether masks are drawn to the picture's edges (`seg.imaging.guided_filter`).
 

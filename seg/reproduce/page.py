@@ -21,7 +21,7 @@ of the score lie when the pictures are drawn again. With so few of them that is 
 tutorial, which flatters it. Minutes are wall clock of the training command, computing the features
 included; downloads, evaluation and, of a distilled network, its teacher's training are not.
 `lite` as shipped was trained on more pictures than these (weights/person-lite.md).
-[METRICS.md](METRICS.md) says what the scores are."""
+[metrics.md](metrics.md) says what the scores are."""
 
 
 def page(

@@ -1,4 +1,4 @@
-"""The tutorial's metric, as docs/METRICS.md tells it: wrong by N / (N + 1), and by hand."""
+"""The tutorial's metric, as docs/metrics.md tells it: wrong by N / (N + 1), and by hand."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ import pytest
 
 from seg.metrics import ConfusionMatrix
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "METRICS.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 BATCHES = (("PPPP......", "PPP......."), ("P.........", "PP........"))
 
 
