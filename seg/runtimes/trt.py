@@ -78,7 +78,7 @@ class TrtRuntime(Runtime):
     """
 
     def __init__(self, engine: trt.ICudaEngine, card: EngineCard) -> None:
-        self.spec, self.batch = card.spec, card.batch
+        self.spec, self.batch, self.precision = card.spec, card.batch, card.spec.precision
         self._engine: trt.ICudaEngine | None = engine
         self._names = _names(engine)
         self._lanes = {1: self._lane(1)}

@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import to_onnx, to_trt, trt_check
 from seg import Segmenter, cli
+from seg.benchmark.entries import Entry
+from seg.benchmark.gate import hold
 from seg.exporting.precision import RUNGS, rewrite
 from seg.models.checkpoint import load_net
 from seg.runtimes.engine_metadata import EngineCard
@@ -87,6 +89,15 @@ def test_the_engine_draws_the_sources_masks(tensorrt, lite, capsys):
     with Segmenter(engine) as built, Segmenter(lite, "cpu") as source:
         assert np.mean(built(image).labels == source(image).labels) > 0.99
         assert built.runtime.run(np.ones((1, 3, 64, 96), np.float32))["logits"].shape[1] == 2
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16", "float32"])
+def test_an_engine_is_held_to_the_limits_of_what_it_computes_in(tensorrt, lite, precision):
+    assert build(lite, "--precision", precision) == 0
+    disc = cv2.imread(str(lite.parent / "frames" / "disc.png"))
+    with Segmenter(lite, "cpu") as reference:
+        verdict = hold(Entry(lite.with_suffix(".engine")), reference, [disc])
+    assert verdict.precision == precision and verdict.passes
 
 
 @pytest.mark.parametrize("nan", [False, True])

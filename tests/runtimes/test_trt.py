@@ -22,6 +22,9 @@ SPEC = ModelSpec(
 )
 
 
+HALF = dataclasses.replace(SPEC, precision="float16")
+
+
 @pytest.fixture
 def plan():
     """An engine for `logits = images[:, :2] - 0.5` at any batch."""
@@ -89,8 +92,8 @@ def test_input_in_any_memory_order_gives_the_same(tensorrt, tmp_path, plan):
 
 
 def test_it_says_what_really_runs_and_closes_twice(tensorrt, tmp_path, plan):
-    runtime = open_runtime(write(tmp_path, plan))
-    assert runtime.spec == SPEC
+    runtime = open_runtime(write(tmp_path, plan, spec=HALF))
+    assert runtime.spec == HALF and runtime.precision == "float16"
     for word in ("TensorRT 10.3.0", "Fake GPU", "float16", "CUDA graph"):
         assert word in runtime.description
     runtime.close()
