@@ -11,6 +11,7 @@ import numpy as np
 
 from seg.benchmark.race import Stopwatch
 from seg.closing import Closing
+from seg.imaging.letterbox import hw_of
 from seg.imaging.overlay import Overlay, Palette
 from seg.predictors.segmenter import Segmenter, labels_of
 from seg.results import Float32, Mask, UInt8
@@ -81,7 +82,7 @@ class ModelLane(Lane):
     def run(self, frame: Frame, watch: Stopwatch) -> None:
         """Carries one frame through every stage after decoding."""
         image, segmenter = frame.image, self.segmenter
-        frames = segmenter.on_device((image.shape[0], image.shape[1]))
+        frames = segmenter.on_device(hw_of(image))
         labels = _on_device(frames, image, watch) if frames else self._here(image, watch)
         with watch.stage("overlay"):
             picture = self._overlay.draw(image, Mask(labels, segmenter.classes))
@@ -138,7 +139,7 @@ class SeedLane(Lane):
         with watch.stage("model"):
             logits = self.runtime.run(pixels)["logits"][0]
         with watch.stage("unpack"):
-            labels = _labels(logits, (image.shape[0], image.shape[1]))
+            labels = _labels(logits, hw_of(image))
         with watch.stage("overlay"):
             picture = _blend(image, labels)
         self.encode(picture, watch)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from seg.data.samples import Sample
 from seg.evaluation.report import rows_of
 from seg.imaging.guided_filter import EPSILON, GuidedFilter, luminance
+from seg.imaging.letterbox import hw_of
 from seg.metrics import Interval, Tally, intervals
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import Look
@@ -90,7 +91,7 @@ def compare(plain: Segmenter, samples: Sequence[Sample], ways: Sequence[Way]) ->
     seconds: list[list[float]] = [[] for _ in ways]
     for sample in tqdm(samples, "comparing", leave=False, disable=None):
         image, truth = sample.load()
-        objects = sample.objects((image.shape[0], image.shape[1]))
+        objects = sample.objects(hw_of(image))
         for index, way in enumerate(ways):
             labels, elapsed = draw(by_tta[way.tta], image, way)
             tallies[index].append(Tally.of(truth, labels, num_classes, objects).flat())

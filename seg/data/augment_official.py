@@ -10,7 +10,7 @@ import numpy as np
 
 from seg.data.augment import labels_of
 from seg.data.samples import IGNORE
-from seg.imaging.letterbox import Size, resize, resize_labels
+from seg.imaging.letterbox import Size, hw_of, resize, resize_labels
 from seg.results import UInt8
 
 CAT_MAX_RATIO = 0.75
@@ -51,7 +51,7 @@ class OfficialAugment:
         hw = round(labels.shape[0] * factor), round(labels.shape[1] * factor)
         image, labels = self._padded(resize(image, hw), resize_labels(labels, hw))
         for _ in range(TRIES):
-            window = self._window((labels.shape[0], labels.shape[1]))
+            window = self._window(hw_of(labels))
             if not _is_filled(labels_of(labels)[window]):
                 break
         flip = slice(None, None, -1 if self._rng.random() < 0.5 else 1)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from seg.data.reading import hw_of, read_image, read_mask, size_fault
+from seg.data.reading import read_image, read_mask, size_fault
 from seg.data.samples import DataSet, Sample
 from seg.errors import DataError
+from seg.imaging.letterbox import hw_of
 from seg.results import UInt8
 
 

@@ -57,11 +57,6 @@ def read_mask(path: Path) -> UInt8:
     return values.astype(np.uint8, copy=False)
 
 
-def hw_of(array: UInt8) -> Size:
-    """Returns the height and width of a picture or mask."""
-    return array.shape[0], array.shape[1]
-
-
 def fits(mask_hw: Size, image_hw: Size) -> bool:
     """Says whether a mask has its picture's size, or its aspect within a pixel of rounding."""
     if mask_hw == image_hw:

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from seg.data.reading import hw_of, read_image, read_mask, size_fault
+from seg.data.reading import read_image, read_mask, size_fault
 from seg.errors import DataError
-from seg.imaging.letterbox import Size, resize_labels
+from seg.imaging.letterbox import Size, hw_of, resize_labels
 from seg.metrics import IGNORE as IGNORE
 from seg.results import UInt8
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from seg.data.samples import Sample
 from seg.errors import DataError
-from seg.imaging.letterbox import Letterbox
+from seg.imaging.letterbox import Letterbox, hw_of
 from seg.metrics import BINS, ConfusionMatrix, Interval, Scores, Tally, intervals
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
@@ -143,10 +143,7 @@ def evaluate(
     for sample in tqdm(samples, "evaluating", leave=False, disable=None):
         image, labels = sample.load()
         looks = segmenter.looks(image)
-        predicted, objects = (
-            segmenter.labels(looks),
-            sample.objects((image.shape[0], image.shape[1])),
-        )
+        predicted, objects = segmenter.labels(looks), sample.objects(hw_of(image))
         tally = Tally.of(labels, predicted, num_classes, objects)
         images.append(ImageScores(sample.image.name, tally))
         total = total + tally

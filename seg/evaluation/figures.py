@@ -12,7 +12,7 @@ from seg.errors import EngineMissing
 from seg.evaluation.evaluate import Evaluation
 from seg.evaluation.report import worst_of
 from seg.files.atomic import atomic
-from seg.imaging.letterbox import Letterbox, resize
+from seg.imaging.letterbox import Letterbox, hw_of, resize
 from seg.imaging.overlay import Overlay
 from seg.predictors.segmenter import Segmenter
 from seg.results import Mask, UInt8
@@ -121,7 +121,7 @@ def error_map(image: UInt8, labels: UInt8, predicted: UInt8) -> UInt8:
 
 def tile(picture: UInt8, side: int) -> UInt8:
     """Fits a picture into the top left of a white square."""
-    box = Letterbox.fit((picture.shape[0], picture.shape[1]), (side, side), 1)
+    box = Letterbox.fit(hw_of(picture), (side, side), 1)
     square = np.full((side, side, 3), 255, np.uint8)
     square[: box.image_hw[0], : box.image_hw[1]] = resize(picture, box.image_hw)
     return square

@@ -5,16 +5,22 @@ The only code that fits, pads or turns BGR into RGB, for training, evaluation an
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from seg.errors import ShapeError, SpecMismatch
 from seg.results import Float32, UInt8
 
 Size = tuple[int, int]
 Array = TypeVar("Array", UInt8, Float32)
+
+
+def hw_of(array: NDArray[Any]) -> Size:
+    """Returns the height and width of an image, a mask or a map, `(H, W, ...)`."""
+    return array.shape[0], array.shape[1]
 
 
 def round_up(hw: Size, stride: int) -> Size:
@@ -29,7 +35,7 @@ def resize(array: Array, hw: Size) -> Array:
     """
     if array.shape[:2] == hw:
         return array
-    method = _method((array.shape[0], array.shape[1]), hw)
+    method = _method(hw_of(array), hw)
     return cv2.resize(array, (hw[1], hw[0]), interpolation=method)  # type: ignore[return-value]
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from seg.errors import ShapeError
-from seg.imaging.letterbox import check_image
+from seg.imaging.letterbox import check_image, hw_of
 from seg.results import Mask, UInt8
 
 Colour = tuple[int, int, int]
@@ -106,7 +106,7 @@ class Overlay:
                 f"A mask of {mask.labels.shape} does not fit a frame of {image.shape[:2]}."
             )
         picture = _copy(image, out)
-        buffers = self._fit((image.shape[0], image.shape[1]))
+        buffers = self._fit(hw_of(image))
         # With one class to draw the colour plane stays as it is: a third of the cost.
         if len(mask.classes) > 2:
             cv2.applyColorMap(mask.labels, self._table, dst=buffers.plane)

@@ -9,7 +9,7 @@ import numpy as np
 from seg.closing import Closing
 from seg.errors import EngineFailure, SpecMismatch
 from seg.imaging.guided_filter import GuidedFilter, luminance
-from seg.imaging.letterbox import Letterbox, Size, check_image, round_up
+from seg.imaging.letterbox import Letterbox, Size, check_image, hw_of, round_up
 from seg.predictors.tta import RATIOS, Look, covering, mean_labels, slide
 from seg.results import Float32, Mask, UInt8
 from seg.runtimes.base import Runtime
@@ -100,7 +100,7 @@ class Segmenter(Closing):
         Raises as a call does.
         """
         check_image(image)
-        frame_hw = (image.shape[0], image.shape[1])
+        frame_hw = hw_of(image)
         if not self.tta:
             frames = self.on_device(frame_hw)
             return [self._seen(image, frames) if frames else self._look(*self.pack(image))]
@@ -137,7 +137,7 @@ class Segmenter(Closing):
             ShapeError: The image has another dtype or layout.
         """
         check_image(image)
-        letterbox = self.letterbox((image.shape[0], image.shape[1]))
+        letterbox = self.letterbox(hw_of(image))
         return letterbox.pack(image, self.runtime.spec.pad_rgb), letterbox
 
     def on_device(self, frame_hw: Size) -> "DeviceFrames | None":

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from seg.data.reading import hw_of
 from seg.data.samples import IGNORE, Sample
 from seg.errors import SpecMismatch
 from seg.files.atomic import sha256_of
-from seg.imaging.letterbox import Letterbox, Size, resize
+from seg.imaging.letterbox import Letterbox, Size, hw_of, resize
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
 from seg.training.cache import Cache, Float16, Key

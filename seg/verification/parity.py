@@ -12,6 +12,7 @@ from seg.data.reading import read_image
 from seg.data.segmentation_folders import pictures
 from seg.errors import ParityError, SpecMismatch
 from seg.imaging.image_io import PHOTOS, photo
+from seg.imaging.letterbox import hw_of
 from seg.metrics import ConfusionMatrix
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import Look
@@ -176,7 +177,7 @@ def compare_graph(source: Segmenter, path: Path, frames: Iterable[UInt8]) -> Par
     whole = Segmenter(source.runtime, input_hw=spec.canvas_hw)
     masks: list[tuple[UInt8, UInt8]] = []
     for frame in frames:
-        letterbox = source.letterbox((frame.shape[0], frame.shape[1]))
+        letterbox = source.letterbox(hw_of(frame))
         raw = letterbox.pack_bytes(frame, spec.pad_rgb)
         batch = np.stack([raw] * (spec.batch or 1))
         masks += [(whole(raw).labels, mask) for mask in run_graph(path, batch)]
