@@ -12,7 +12,7 @@ encoding with the model and is faster. Warm-up frames do not count.
 
 --baseline seed is the tutorial's loop: DINOv2 ViT-S/14 in eager torch, float32, a 644x644 square,
 full-size scores, a float overlay. Its weights are random, which costs the same time. --data adds
-the accuracy of each artefact to its row. --target-fps tries every engine, precision and size that a
+the accuracy of each artifact to its row. --target-fps tries every engine, precision and size that a
 model leaves open, and says which reaches the rate and what that costs. --batches times the model
 alone, too, from pictures in RAM to scores in RAM: until a GPU has its work, and synchronised.
 --output writes benchmark.json, benchmark.md and benchmark.png into a folder.

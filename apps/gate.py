@@ -1,11 +1,11 @@
-"""Holds every artefact of a network against one reference, mask against mask.
+"""Holds every artifact of a network against one reference, mask against mask.
 
     python apps/gate.py --against best_iou.pt --model person.onnx person.onnx,runtime=openvino
     python apps/gate.py --against person.onnx --model int8.onnx mask.onnx --input my_folder/images
 
 A model is FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME][,compile][,graph], or a
 graph from raw frames to masks. Frames are --input's, or public-domain photos. Markdown goes to
-stdout; the exit code is 1 where an artefact fails the gate of its precision.
+stdout; the exit code is 1 where an artifact fails the gate of its precision.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def flags() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compares; returns 0 only if every artefact passes."""
+    """Compares; returns 0 only if every artifact passes."""
     args = flags().parse_args(argv)
     entries = [Entry.parse(text) for text in args.model]
     frames, verdicts = frames_of(args.input), []

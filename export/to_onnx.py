@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seg import cli
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -172,7 +172,7 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
 
     is_int8 = args.precision == "int8"
     if args.output.suffix != ".onnx":
-        raise ArtefactError(f"--output {args.output}: expected a name that ends in .onnx.")
+        raise ArtifactError(f"--output {args.output}: expected a name that ends in .onnx.")
     if is_int8 != bool(args.calibration):
         raise SpecMismatch("--precision int8 and --calibration PICTURES go together.")
     if is_int8 and args.output_kind == "mask":

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seg import cli
-from seg.errors import ArtefactError, EngineFailure, EngineMissing, ParityError, SpecMismatch
+from seg.errors import ArtifactError, EngineFailure, EngineMissing, ParityError, SpecMismatch
 
 if TYPE_CHECKING:
     import onnx
@@ -85,7 +85,7 @@ def onnx_of(args: argparse.Namespace) -> Iterator[Path]:
         command += ["--model", str(args.model), "--output", str(path)]
         command += ["--imgsz", *map(str, args.imgsz)] if args.imgsz else []
         if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
-            raise ArtefactError(f"{args.model} could not be exported; the reason is above.")
+            raise ArtifactError(f"{args.model} could not be exported; the reason is above.")
         yield path
 
 
@@ -205,12 +205,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Builds; returns the exit code."""
     args = flags().parse_args(argv)
     if args.output.suffix != ".engine" or args.model.suffix not in (".onnx", ".pt"):
-        raise ArtefactError(
+        raise ArtifactError(
             f"Expected --model FILE.onnx or FILE.pt and --output FILE.engine; "
             f"got {args.model.name} and {args.output.name}."
         )
     if not args.model.is_file():
-        raise ArtefactError(f"No model at {args.model}.")
+        raise ArtifactError(f"No model at {args.model}.")
     try:
         from seg.runtimes.trt import machine
     except ModuleNotFoundError as error:
@@ -226,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.output.exists() and not args.rebuild:
         reasons = stale(EngineCard.read(args.output), args, here)
         if reasons:
-            raise ArtefactError(f"{args.output} is stale: {'; '.join(reasons)}. Add --rebuild.")
+            raise ArtifactError(f"{args.output} is stale: {'; '.join(reasons)}. Add --rebuild.")
         cli.note(f"{args.output} is what was asked for; --rebuild builds it again")
     else:
         frames = frames_of(args.input)

@@ -7,7 +7,7 @@
 
 from seg._version import __version__ as __version__
 from seg.errors import (
-    ArtefactError,
+    ArtifactError,
     DataError,
     EngineFailure,
     EngineMissing,
@@ -23,7 +23,7 @@ from seg.results import Mask
 from seg.spec import ModelSpec
 
 __all__ = [
-    "ArtefactError",
+    "ArtifactError",
     "DataError",
     "EngineFailure",
     "EngineMissing",

@@ -17,7 +17,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from seg.errors import ArtefactError, EngineMissing, SegError
+from seg.errors import ArtifactError, EngineMissing, SegError
 from seg.files.atomic import DEFAULT_MODEL, WEIGHTS, sha256_of
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes import environment as machine
@@ -113,7 +113,7 @@ def _session(folder: Path, device: str, name: str) -> str:
     with open_runtime(path, device, name) as runtime:
         logits = runtime.run(images)["logits"]
         if not np.allclose(logits, images[:, :2], atol=0.01):
-            raise ArtefactError(f"{name} returns wrong values on a network of one operator.")
+            raise ArtifactError(f"{name} returns wrong values on a network of one operator.")
         return runtime.description
 
 

@@ -2,11 +2,11 @@
 
 SegError
 ├── ShapeError    (ValueError)   an array has the wrong shape, dtype or layout
-├── SpecMismatch  (ValueError)   an artefact is not what this task or size needs
-├── ArtefactError                a weights file is missing, foreign or damaged
+├── SpecMismatch  (ValueError)   an artifact is not what this task or size needs
+├── ArtifactError                a weights file is missing, foreign or damaged
 ├── EngineMissing                a runtime's package or device is not available
 ├── EngineFailure                the engine itself failed; the original is __cause__
-├── ParityError                  an exported artefact disagrees with its source
+├── ParityError                  an exported artifact disagrees with its source
 ├── SourceError                  a camera, file or stream cannot be opened or read
 └── DataError                    a data set has faults; lists all of them at once
 """
@@ -23,10 +23,10 @@ class ShapeError(SegError, ValueError):
 
 
 class SpecMismatch(SegError, ValueError):
-    """An artefact is not what this task, size or data set needs."""
+    """An artifact is not what this task, size or data set needs."""
 
 
-class ArtefactError(SegError):
+class ArtifactError(SegError):
     """A weights file is missing, foreign or damaged."""
 
 
@@ -39,7 +39,7 @@ class EngineFailure(SegError):
 
 
 class ParityError(SegError):
-    """An exported artefact draws other masks than its source."""
+    """An exported artifact draws other masks than its source."""
 
 
 class SourceError(SegError):

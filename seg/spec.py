@@ -1,4 +1,4 @@
-"""ModelSpec: what an artefact says of itself.
+"""ModelSpec: what an artifact says of itself.
 
 Training writes it, export copies it, runtimes read it: no app asks for classes or a mean.
 """
@@ -11,7 +11,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -83,37 +83,37 @@ class ModelSpec:
         """Builds a spec from `to_dict`'s values.
 
         Raises:
-            ArtefactError: A field is missing, unknown or of the wrong kind.
+            ArtifactError: A field is missing, unknown or of the wrong kind.
         """
         if not isinstance(values, dict):
-            raise ArtefactError("The model's spec is not a JSON object.")
+            raise ArtifactError("The model's spec is not a JSON object.")
         values = {k: v for k, v in values.items() if k not in RETIRED or v != RETIRED[k]}
         kinds = {field.name: field.type for field in dataclasses.fields(cls)}
         unknown = sorted(map(str, set(values) - set(kinds)))
         if unknown:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"The model's spec has fields this version does not know: {', '.join(unknown)}. "
                 "It was made by another version of dinoseg; export or train it again."
             )
         values = tuples(values)
         for name, value in values.items():
             if expected := _expected(name, value, kinds[name]):
-                raise ArtefactError(
+                raise ArtifactError(
                     f"The model's spec says {name} is {value!r}; expected {expected}. Export or "
                     "train it again."
                 )
         try:
             return cls(**values)
         except TypeError as error:
-            raise ArtefactError(f"The model's spec is incomplete: {error}.") from error
+            raise ArtifactError(f"The model's spec is incomplete: {error}.") from error
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Builds a spec from `to_json`'s text; raises ArtefactError as `from_dict` does."""
+        """Builds a spec from `to_json`'s text; raises ArtifactError as `from_dict` does."""
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ArtefactError(f"The model's spec is not JSON: {error}.") from error
+            raise ArtifactError(f"The model's spec is not JSON: {error}.") from error
         return cls.from_dict(values)
 
 

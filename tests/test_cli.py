@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
-from seg import ArtefactError, Segmenter, cli
+from seg import ArtifactError, Segmenter, cli
 from seg.spec import METADATA_KEY, ModelSpec
 from seg.verification.self_test import GOLDEN_KEY, record
 
@@ -48,7 +48,7 @@ def test_the_flags_choose_engine_precision_and_size(model):
 
 
 def test_verify_says_how_far_off_and_needs_the_sources_scores(model, capsys):
-    with pytest.raises(ArtefactError, match="carries no scores"):
+    with pytest.raises(ArtifactError, match="carries no scores"):
         opened(model, "--verify")
     scores = record(Segmenter(model))
     made = onnx.load(model)

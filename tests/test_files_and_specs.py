@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import seg
-from seg import ArtefactError, DataError, Mask, ModelSpec, ShapeError
+from seg import ArtifactError, DataError, Mask, ModelSpec, ShapeError
 from seg.files.atomic import atomic, refuse_overwrite, sha256_of
 from seg.imaging.image_io import PHOTOS, photo
 from seg.models.checkpoint import FORMAT, load_net
@@ -37,7 +37,7 @@ def test_a_block_that_fails_leaves_the_old_file(tmp_path):
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArtefactError, match="Cannot write"), atomic(tmp_path / "file" / "x.txt"):
+    with pytest.raises(ArtifactError, match="Cannot write"), atomic(tmp_path / "file" / "x.txt"):
         pass
 
 
@@ -45,20 +45,20 @@ def test_overwriting_must_be_asked_for(tmp_path):
     refuse_overwrite(tmp_path / "none", overwrite=False)
     (tmp_path / "file").write_text("")
     refuse_overwrite(tmp_path / "file", overwrite=True)
-    with pytest.raises(ArtefactError, match="--overwrite"):
+    with pytest.raises(ArtifactError, match="--overwrite"):
         refuse_overwrite(tmp_path / "file", overwrite=False)
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(ArtefactError, match="No space left"), atomic(path):
+    with pytest.raises(ArtifactError, match="No space left"), atomic(path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_folder_is_never_overwritten(tmp_path):
-    with pytest.raises(ArtefactError, match="no file"):
+    with pytest.raises(ArtifactError, match="no file"):
         refuse_overwrite(tmp_path, overwrite=True)
 
 
@@ -74,10 +74,10 @@ def test_a_spec_survives_json():
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"arch": "lite"}'])
 def test_bad_specs_are_errors(text):
-    with pytest.raises(ArtefactError, match="spec"):
+    with pytest.raises(ArtifactError, match="spec"):
         ModelSpec.from_json(text)
     values = json.loads(SPEC.to_json()) | {"later": 1}
-    with pytest.raises(ArtefactError, match="later"):
+    with pytest.raises(ArtifactError, match="later"):
         ModelSpec.from_dict(values)
 
 
@@ -106,7 +106,7 @@ def test_bad_specs_are_errors(text):
 )
 def test_a_field_of_another_kind_is_named_with_what_was_expected(field, value, expected):
     text = json.dumps(json.loads(SPEC.to_json()) | {field: value})
-    with pytest.raises(ArtefactError, match=f"says {field} is .*; expected {expected}\\."):
+    with pytest.raises(ArtifactError, match=f"says {field} is .*; expected {expected}\\."):
         ModelSpec.from_json(text)
 
 
@@ -118,7 +118,7 @@ def test_whole_numbers_are_numbers_too():
 def test_fields_of_older_files_are_let_pass_where_they_say_what_is_so():
     older = json.loads(SPEC.to_json()) | {"task": "segment", "colours": "RGB"}
     assert ModelSpec.from_dict(older) == SPEC
-    with pytest.raises(ArtefactError, match="does not know: colours"):
+    with pytest.raises(ArtifactError, match="does not know: colours"):
         ModelSpec.from_dict(older | {"colours": "BGR"})
 
 
@@ -126,11 +126,11 @@ def test_a_checkpoint_written_by_hand_is_one_line(tmp_path):
     whole = {"format": FORMAT, "spec": SPEC.to_dict(), "state": {}}
     for change in ({"spec": None}, {"spec": whole["spec"] | {"stride": "32"}}):
         torch.save(whole | change, tmp_path / "a.pt")
-        with pytest.raises(ArtefactError, match="spec"):
+        with pytest.raises(ArtifactError, match="spec"):
             load_net(tmp_path / "a.pt")
     for key in ("spec", "state"):
         torch.save({k: v for k, v in whole.items() if k != key}, tmp_path / "a.pt")
-        with pytest.raises(ArtefactError, match=f"lacks {key}; take one"):
+        with pytest.raises(ArtifactError, match=f"lacks {key}; take one"):
             load_net(tmp_path / "a.pt")
 
 

@@ -1,4 +1,4 @@
-"""The gate, for many artefacts at once: each against one reference, mask against mask."""
+"""The gate, for many artifacts at once: each against one reference, mask against mask."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from seg.spec import ModelSpec
 from seg.verification.parity import LIMITS, Parity, compare, compare_graph
 
 HEAD = (
-    "artefact", "runs on", "pixels that agree", "flipped in the worst frame", "mask mIoU",
+    "artifact", "runs on", "pixels that agree", "flipped in the worst frame", "mask mIoU",
     "lowest mask IoU", "lowest boundary F", "lowest logit cosine", "gate", "verdict",
 )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """One artefact on one engine.
+    """One artifact on one engine.
 
     Attributes:
         name: How it is called.
@@ -40,11 +40,11 @@ class Verdict:
 
 
 def hold(entry: Entry, reference: Segmenter, frames: Sequence[UInt8]) -> Verdict:
-    """Compares one artefact with the reference, on the artefact's own canvas.
+    """Compares one artifact with the reference, on the artifact's own canvas.
 
     Args:
-        entry: The artefact and what to run it on.
-        reference: Takes any size, or the artefact's; its spec is put back afterwards.
+        entry: The artifact and what to run it on.
+        reference: Takes any size, or the artifact's; its spec is put back afterwards.
         frames: uint8 `(H, W, 3)` BGR, at least one.
 
     Raises:

@@ -19,7 +19,7 @@ class Row:
         engine: What really ran.
         imgsz: Width and height that frames were fitted into.
         times: Its clock.
-        iou: Foreground IoU of the same artefact, 0..1; None where it was not measured.
+        iou: Foreground IoU of the same artifact, 0..1; None where it was not measured.
         interval: Where 95 % of that IoU lie when the pictures are drawn again.
     """
 

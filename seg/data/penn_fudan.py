@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seg.data.samples import Sample, instance_ids
-from seg.errors import ArtefactError, SpecMismatch
+from seg.errors import ArtifactError, SpecMismatch
 from seg.files.download import fetch
 from seg.notes import note
 
@@ -51,7 +51,7 @@ def download(cache: Path | None = None, url: str = URL, size: int | None = SIZE)
         The folder with `PNGImages/` and `PedMasks/`.
 
     Raises:
-        ArtefactError: The address cannot be reached, or gives something else.
+        ArtifactError: The address cannot be reached, or gives something else.
     """
     cache = cache or cache_folder()
     place, archive = cache / FOLDER, cache / f"{FOLDER}.zip"
@@ -65,8 +65,8 @@ def download(cache: Path | None = None, url: str = URL, size: int | None = SIZE)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".part-") as part:
             unpack(archive, Path(part))
             Path(part, FOLDER).rename(place)
-    except (ArtefactError, OSError) as error:
-        raise ArtefactError(
+    except (ArtifactError, OSError) as error:
+        raise ArtifactError(
             f"{error} Or unpack {archive.name} anywhere and pass --data FOLDER, the folder that "
             "holds PNGImages and PedMasks."
         ) from error
@@ -80,15 +80,15 @@ def is_official(folder: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpacks the official zip; raises ArtefactError where it is damaged or something else."""
+    """Unpacks the official zip; raises ArtifactError where it is damaged or something else."""
     try:
         with zipfile.ZipFile(archive) as file:
             root = folder.resolve()
             for name in file.namelist():
                 if not (root / name).resolve().is_relative_to(root):
-                    raise ArtefactError(f"{archive} has a path that leaves its folder: {name}.")
+                    raise ArtifactError(f"{archive} has a path that leaves its folder: {name}.")
             file.extractall(folder)
     except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-        raise ArtefactError(f"{archive} is damaged ({error}); delete it and run again.") from error
+        raise ArtifactError(f"{archive} is damaged ({error}); delete it and run again.") from error
     if not is_official(folder / FOLDER):
-        raise ArtefactError(f"{archive} holds no {FOLDER}/PNGImages and {FOLDER}/PedMasks.")
+        raise ArtifactError(f"{archive} holds no {FOLDER}/PNGImages and {FOLDER}/PedMasks.")

@@ -61,7 +61,7 @@ def distinct_frames(video: Path, cache: Path) -> Path:
 
     Raises:
         SourceError: The video cannot be read.
-        ArtefactError: A frame cannot be written.
+        ArtifactError: A frame cannot be written.
     """
     folder = cache / f"{video.stem}-{sha256_of(video)[:16]}"
     done = folder / "frames.txt"

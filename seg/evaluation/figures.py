@@ -37,7 +37,7 @@ def write_figures(
 
     Raises:
         EngineMissing: matplotlib, which draws the matrix, is not installed.
-        ArtefactError: The folder cannot be written to.
+        ArtifactError: The folder cannot be written to.
     """
     with atomic(folder / CONFUSION) as part:
         draw_confusion(part, evaluation.matrix.counts, evaluation.classes)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorrt as trt
 
-from seg.errors import ArtefactError, EngineFailure, EngineMissing, SpecMismatch
+from seg.errors import ArtifactError, EngineFailure, EngineMissing, SpecMismatch
 from seg.files.atomic import atomic
 from seg.imaging.letterbox import Size
 from seg.runtimes.trt import Log
@@ -50,7 +50,7 @@ def build(graph: bytes, canvas_hw: Size, options: Options) -> bytes:
     Raises:
         EngineMissing: TensorRT finds no GPU.
         EngineFailure: It cannot read the graph, or cannot build it.
-        ArtefactError: The timing cache is of another GPU or TensorRT.
+        ArtifactError: The timing cache is of another GPU or TensorRT.
     """
     log = Log()
     try:
@@ -92,7 +92,7 @@ def _config(builder: trt.Builder, options: Options) -> trt.IBuilderConfig:
     path = options.timing_cache
     cache = config.create_timing_cache(path.read_bytes() if path and path.exists() else b"")
     if cache is None or not config.set_timing_cache(cache, False):
-        raise ArtefactError(f"{path} is of another GPU or TensorRT; take another --timing-cache.")
+        raise ArtifactError(f"{path} is of another GPU or TensorRT; take another --timing-cache.")
     return config
 
 

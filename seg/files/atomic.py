@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 DEFAULT_MODEL = WEIGHTS / "person-lite.onnx"
@@ -22,11 +22,11 @@ def sha256_of(path: Path) -> str:
 
 
 def refuse_overwrite(path: Path, overwrite: bool) -> None:
-    """Raises ArtefactError where `path` is no file, or exists and `overwrite` is off."""
+    """Raises ArtifactError where `path` is no file, or exists and `overwrite` is off."""
     if path.exists() and not path.is_file():
-        raise ArtefactError(f"{path} is no file and cannot be replaced; name another.")
+        raise ArtifactError(f"{path} is no file and cannot be replaced; name another.")
     if path.exists() and not overwrite:
-        raise ArtefactError(f"{path} exists already; take another --output, or add --overwrite.")
+        raise ArtifactError(f"{path} exists already; take another --output, or add --overwrite.")
 
 
 def tidy(folder: Path, age_s: float = 0.0) -> None:
@@ -52,13 +52,13 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary name keeps the suffix, since writers choose their format by it.
 
     Raises:
-        ArtefactError: The folder cannot be written to.
+        ArtifactError: The folder cannot be written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=PART, suffix=path.suffix)
     except OSError as error:
-        raise ArtefactError(f"Cannot write {path}: {error.strerror}.") from error
+        raise ArtifactError(f"Cannot write {path}: {error.strerror}.") from error
     os.close(handle)
     part = Path(name)
     try:
@@ -69,6 +69,6 @@ def atomic(path: Path) -> Iterator[Path]:
         part.chmod(0o666 & ~mask)
         part.replace(path)
     except OSError as error:  # a full disk, above all
-        raise ArtefactError(f"Cannot write {path}: {error.strerror or error}.") from error
+        raise ArtifactError(f"Cannot write {path}: {error.strerror or error}.") from error
     finally:
         part.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.files.atomic import sha256_of
 
 CHUNK = 1 << 20
@@ -62,7 +62,7 @@ def fetch(
         pauses_s: Seconds to wait before each new attempt; their number is that of retries.
 
     Raises:
-        ArtefactError: The file cannot be fetched or written, or is not the expected one.
+        ArtifactError: The file cannot be fetched or written, or is not the expected one.
     """
     part = path.with_name(path.name + ".part")
     by_hand = f"To fetch it yourself, save it as {path}."
@@ -75,12 +75,12 @@ def fetch(
             except (OSError, http.client.HTTPException) as error:
                 if pause is None or not _is_transient(error):
                     reason = _reason(error)
-                    raise ArtefactError(f"Cannot download {url}: {reason}. {by_hand}") from error
+                    raise ArtifactError(f"Cannot download {url}: {reason}. {by_hand}") from error
                 time.sleep(pause)
         _check_digest(url, part, sha256, by_hand)
         part.replace(path)
     except OSError as error:
-        raise ArtefactError(f"Cannot write {path}: {_reason(error)}.") from error
+        raise ArtifactError(f"Cannot write {path}: {_reason(error)}.") from error
 
 
 def _attempt(url: str, part: Path, size: int | None, opener: Opener) -> None:
@@ -106,7 +106,7 @@ def _attempt(url: str, part: Path, size: int | None, opener: Opener) -> None:
     try:
         start, total = _extent(response, have)
         if size is not None and total not in (None, size):
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{url} has {total} bytes, expected {size}: it is not the file this version knows."
             )
         _save(response, part, start, total or size)
@@ -133,7 +133,7 @@ def _save(response: Response, part: Path, start: int, total: int | None) -> None
     try:
         file = part.open("ab" if start else "wb", buffering=0)
     except OSError as error:
-        raise ArtefactError(f"Cannot write {part}: {_reason(error)}.") from error
+        raise ArtifactError(f"Cannot write {part}: {_reason(error)}.") from error
     with (
         file,
         tqdm(
@@ -166,19 +166,19 @@ def _write(file: FileIO, chunk: bytes, part: Path) -> None:
         while rest:
             rest = rest[file.write(rest) :]
     except OSError as error:
-        raise ArtefactError(
+        raise ArtifactError(
             f"Cannot write {part}: {_reason(error)}. Make room and run it again; it continues."
         ) from error
 
 
 def _check_digest(url: str, part: Path, sha256: str | None, by_hand: str) -> None:
-    """Deletes a file that is not the expected one and raises ArtefactError."""
+    """Deletes a file that is not the expected one and raises ArtifactError."""
     if sha256 is None:
         return
     got = sha256_of(part)
     if got != sha256:
         part.unlink()
-        raise ArtefactError(
+        raise ArtifactError(
             f"{url}: expected sha256 {sha256}, got {got}; the download is deleted. "
             f"Run it again, or look for a proxy that changes files. {by_hand}"
         )

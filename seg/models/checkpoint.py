@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.files.atomic import atomic
 from seg.models.base import Net
 from seg.models.nets import build_net
@@ -36,21 +36,21 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Reads a checkpoint's contents without running code from it.
 
     Raises:
-        ArtefactError: The file is missing, cut, foreign, or holds more than weights.
+        ArtifactError: The file is missing, cut, foreign, or holds more than weights.
     """
     if not path.is_file():
-        raise ArtefactError(f"No checkpoint at {path}.")
+        raise ArtifactError(f"No checkpoint at {path}.")
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise nearly anything in there
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is no checkpoint, is damaged, or holds more than weights "
             f"({type(error).__name__}); take one that train.py wrote."
         ) from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
-        raise ArtefactError(f"{path} was not written by dinoseg's train.py.")
+        raise ArtifactError(f"{path} was not written by dinoseg's train.py.")
     if missing := sorted({"spec", "state"} - contents.keys()):
-        raise ArtefactError(f"{path} lacks {', '.join(missing)}; take one that train.py wrote.")
+        raise ArtifactError(f"{path} lacks {', '.join(missing)}; take one that train.py wrote.")
     return contents
 
 
@@ -58,7 +58,7 @@ def load_net(path: Path) -> tuple[Net, ModelSpec]:
     """Rebuilds the network of a checkpoint, in eval mode on the CPU.
 
     Raises:
-        ArtefactError: The file is missing, cut or foreign, or its weights do not fit its spec.
+        ArtifactError: The file is missing, cut or foreign, or its weights do not fit its spec.
     """
     contents = read_checkpoint(path)
     spec = ModelSpec.from_dict(contents["spec"])
@@ -66,5 +66,5 @@ def load_net(path: Path) -> tuple[Net, ModelSpec]:
     try:
         net.load_state_dict(contents["state"], strict=True)
     except RuntimeError as error:
-        raise ArtefactError(f"{path}: its weights do not fit its spec: {error}") from error
+        raise ArtifactError(f"{path}: its weights do not fit its spec: {error}") from error
     return net.eval(), spec

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.models.backbone import Backbone
 from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
 from seg.models.base import Net, Normalise
@@ -51,10 +51,10 @@ class SegmentationNet(Net):
 
 
 def check_arch(name: str) -> None:
-    """Raises ArtefactError where there is no such architecture."""
+    """Raises ArtifactError where there is no such architecture."""
     if name not in ("lite", *CONFIGS):
         known = ", ".join(["lite", *CONFIGS])
-        raise ArtefactError(f"No architecture '{name}'; expected one of {known}.")
+        raise ArtifactError(f"No architecture '{name}'; expected one of {known}.")
 
 
 def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
@@ -65,7 +65,7 @@ def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
         backbone: For DINOv2; None makes an empty one whose weights are loaded afterwards.
 
     Raises:
-        ArtefactError: There is no such architecture.
+        ArtifactError: There is no such architecture.
     """
     num_classes = len(spec.classes)
     if spec.arch == "lite":

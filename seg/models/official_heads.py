@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seg._version import __version__
-from seg.errors import ArtefactError, SpecMismatch
+from seg.errors import ArtifactError, SpecMismatch
 from seg.files.atomic import sha256_of
 from seg.models.backbones.vit import CONFIGS
 from seg.models.base import Net
@@ -30,13 +30,13 @@ def find_head(name: str) -> Path:
     """Returns a head's file: a path, or the name of an official one, downloaded where needed.
 
     Raises:
-        ArtefactError: It is neither, or cannot be downloaded.
+        ArtifactError: It is neither, or cannot be downloaded.
     """
     path, match = Path(name), FILE_NAME.fullmatch(name)
     if path.is_file():
         return path
     if not match:
-        raise ArtefactError(
+        raise ArtifactError(
             f"No head at {path}; expected a file, or an official name such as "
             "dinov2_vits14_voc2012_ms_head.pth."
         )
@@ -56,17 +56,17 @@ def read_head(path: Path) -> dict[str, Tensor]:
         The state of a `BNHead`, float32, with exactly its keys.
 
     Raises:
-        ArtefactError: The file is damaged, foreign, or holds objects beside its weights.
+        ArtifactError: The file is damaged, foreign, or holds objects beside its weights.
     """
     try:
         with warnings.catch_warnings(action="ignore"):
             contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # foreign bytes raise nearly anything
         if "Unsupported global" not in str(error):
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path} is no weights file or is damaged; fetch it again."
             ) from error
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} holds objects beside its weights, which are not loaded since they can run "
             "code. If you trust its source, copy the weights alone and take the copy: python -c "
             f"\"import torch; torch.save({{'state_dict': torch.load('{path}', weights_only=False)"
@@ -76,7 +76,7 @@ def read_head(path: Path) -> dict[str, Tensor]:
     found = {} if not isinstance(state, dict) else state
     if set(found) != {PREFIX + key for key in KEYS}:
         first = ", ".join(map(str, list(found)[:3])) or "nothing"
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is no segmentation head of DINOv2: expected state_dict with {PREFIX}bn.* and "
             f"{PREFIX}conv_seg.*; got {first}."
         )
@@ -91,7 +91,7 @@ def read_head(path: Path) -> dict[str, Tensor]:
     }
     if sizes != right:
         wrong = next(key for key in KEYS if sizes[key] != right[key])
-        raise ArtefactError(f"{path}: {wrong} has shape {sizes[wrong]}; expected {right[wrong]}.")
+        raise ArtifactError(f"{path}: {wrong} has shape {sizes[wrong]}; expected {right[wrong]}.")
     return {k: v.float() if v.is_floating_point() else v for k, v in head.items()}
 
 
@@ -148,22 +148,22 @@ def assemble(
         The network in eval mode, and its spec: an ordinary checkpoint's contents.
 
     Raises:
-        ArtefactError: A file cannot be had or is foreign, or the head is not of that backbone.
+        ArtifactError: A file cannot be had or is foreign, or the head is not of that backbone.
         SpecMismatch: A class is unknown.
     """
     arch, head = arch or arch_of(path), read_head(path)
     if arch not in CONFIGS:
-        raise ArtefactError(f"No backbone '{arch}'; expected one of {', '.join(CONFIGS)}.")
+        raise ArtifactError(f"No backbone '{arch}'; expected one of {', '.join(CONFIGS)}.")
     count, channels = head["conv_seg.weight"].shape[:2]
     config = CONFIGS[arch]
     blocks = {config.embed_dim: 1, 4 * config.embed_dim: 4}.get(channels)
     if blocks is None:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} reads {channels} channels; {arch} gives {config.embed_dim} (linear) or "
             f"{4 * config.embed_dim} (ms). Say --arch."
         )
     if count not in BY_COUNT:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} scores {count} classes; expected {' or '.join(map(str, BY_COUNT))}."
         )
     state, classes, merged = select(head, BY_COUNT[count], wanted)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.files.atomic import WEIGHTS, sha256_of
 from seg.files.download import fetch
 from seg.models.backbone import Backbone
@@ -43,11 +43,11 @@ def load_backbone(
         The backbone, float32 on the CPU; its `source` says which weights it holds.
 
     Raises:
-        ArtefactError: No such model, or its file cannot be had, or is foreign or damaged.
+        ArtifactError: No such model, or its file cannot be had, or is foreign or damaged.
         SpecMismatch: The network has no such block.
     """
     if name not in CONFIGS:
-        raise ArtefactError(f"No backbone '{name}'; expected one of {', '.join(CONFIGS)}.")
+        raise ArtifactError(f"No backbone '{name}'; expected one of {', '.join(CONFIGS)}.")
     if weights == RANDOM:
         return Backbone(_random_vit(name), layers, name=name, source="random (seed 0)")
     path = Path(weights) if weights is not None else find_official(name)
@@ -62,7 +62,7 @@ def find_official(name: str) -> Path:
     """Returns the official file of a model, downloaded where this machine does not have it.
 
     Raises:
-        ArtefactError: It is nowhere here and cannot be downloaded.
+        ArtifactError: It is nowhere here and cannot be downloaded.
     """
     return find_file(
         _file_name(name), name.removesuffix("_reg"), *KNOWN_FILES.get(name, (None, None))
@@ -81,7 +81,7 @@ def find_file(
         sha256: Its hash, where it is known.
 
     Raises:
-        ArtefactError: It is nowhere here and cannot be downloaded.
+        ArtifactError: It is nowhere here and cannot be downloaded.
     """
     local = _find_local(file_name)
     if local is not None:
@@ -122,23 +122,23 @@ def read_official(path: Path, name: str) -> dict[str, Tensor]:
         The state dict, float32, with exactly the keys and shapes of that model.
 
     Raises:
-        ArtefactError: The file is missing, damaged, foreign, or holds another model.
+        ArtifactError: The file is missing, damaged, foreign, or holds another model.
     """
     if not path.is_file():
-        raise ArtefactError(f"No weights file at {path}; leave it out to download the official.")
+        raise ArtifactError(f"No weights file at {path}; leave it out to download the official.")
     try:
         with warnings.catch_warnings(action="ignore"):
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # foreign bytes raise nearly anything: nine kinds were seen
         # torch's own text would advise to switch its safety off, so it stays in __cause__.
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is no weights file or is damaged; expected DINOv2's official {name}. "
             "Delete it and fetch it again."
         ) from error
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
-        raise ArtefactError(f"{path} is not a plain state dict, which {name}'s official file is.")
+        raise ArtifactError(f"{path} is not a plain state dict, which {name}'s official file is.")
     _check_fit(path, name, {key: tuple(value.shape) for key, value in state.items()})
     return {key: value.float() for key, value in state.items()}
 
@@ -153,7 +153,7 @@ def _random_vit(name: str) -> DinoVisionTransformer:
 
 
 def _check_fit(path: Path, name: str, got: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises ArtefactError unless keys and shapes are exactly those of the model."""
+    """Raises ArtifactError unless keys and shapes are exactly those of the model."""
     with torch.device("meta"):
         model = DinoVisionTransformer(CONFIGS[name])
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
@@ -165,7 +165,7 @@ def _check_fit(path: Path, name: str, got: Mapping[str, tuple[int, ...]]) -> Non
     found = [f"{len(keys)} {kind} (first {keys[0]})" for kind, keys in faults.items() if keys]
     if found:
         hint = _recognise(got)
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} does not hold {name}: tensors {', '.join(found)}."
             + (f" It looks like {hint}; ask for that model." if hint and hint != name else "")
         )

@@ -38,7 +38,7 @@ class Segmenter(Closing):
         guided: Whether masks are drawn to the picture's edges (`seg.imaging.guided_filter`).
 
     Raises:
-        ArtefactError: The file is missing, foreign or damaged.
+        ArtifactError: The file is missing, foreign or damaged.
         EngineMissing: The engine's package or the device is not available.
         SpecMismatch: `tta` is none of 0 to 5.
     """

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.files.atomic import atomic, sha256_of
 from seg.spec import ModelSpec
 
@@ -86,11 +86,11 @@ class EngineCard:
         """Reads the card of an engine and checks that the two belong together.
 
         Raises:
-            ArtefactError: A file is missing or damaged, or the two are not of one build.
+            ArtifactError: A file is missing or damaged, or the two are not of one build.
         """
         path = path_of(engine)
         if not path.is_file():
-            raise ArtefactError(
+            raise ArtifactError(
                 f"No {path.name} beside {engine.name}, which says what the engine is; copy both, "
                 "or build with export/to_trt.py."
             )
@@ -101,11 +101,11 @@ class EngineCard:
             values["spec"] = ModelSpec.from_dict(values["spec"])
             card = cls(**values | {"machine": Machine(**values["machine"])})
         except (ValueError, KeyError, TypeError) as error:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path.name} is damaged or of another version ({error}); build the engine again."
             ) from error
         if card.plan_sha256 != sha256_of(engine):
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{engine.name} is not the engine that {path.name} describes: one of them is cut, "
                 "or of another build. Copy both, or build again: export/to_trt.py --rebuild."
             )

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
-from seg.errors import ArtefactError, EngineMissing, SpecMismatch
+from seg.errors import ArtifactError, EngineMissing, SpecMismatch
 from seg.runtimes.base import Runtime
 
 # name, which is the package -> module with `open_file(path, device) -> Runtime`, and what it reads.
@@ -42,18 +42,18 @@ def open_runtime(
         modes: Of `MODES`, how torch runs: compiled, and as a CUDA graph.
 
     Raises:
-        ArtefactError: The file is missing, foreign or damaged.
+        ArtifactError: The file is missing, foreign or damaged.
         EngineMissing: The engine's package, the device or the precision is not available.
         SpecMismatch: The file is for other programs.
     """
     path = Path(path)
     readers = [name for name, (_, suffixes) in ENGINES.items() if path.suffix in suffixes]
     if not readers:
-        raise ArtefactError(
+        raise ArtifactError(
             f"No engine for '{path.name}'; a model ends in one of {', '.join(SUFFIXES)}."
         )
     if not path.is_file():
-        raise ArtefactError(f"No model at {path}.")
+        raise ArtifactError(f"No model at {path}.")
     if device not in DEVICES:
         raise EngineMissing(f"No device '{device}'; expected one of {', '.join(DEVICES)}.")
     name = runtime or readers[0]

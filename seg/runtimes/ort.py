@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from seg.errors import ArtefactError, EngineFailure, EngineMissing
+from seg.errors import ArtifactError, EngineFailure, EngineMissing
 from seg.results import Float32, UInt8
 from seg.runtimes.base import Runtime
 from seg.spec import METADATA_KEY, ModelSpec
@@ -50,14 +50,14 @@ def open_file(path: Path, device: str) -> OnnxRuntime:
 
 
 def spec_of(path: Path) -> ModelSpec:
-    """Returns what a file is, of whatever outputs; raises ArtefactError where it is not ours."""
+    """Returns what a file is, of whatever outputs; raises ArtifactError where it is not ours."""
     return ModelSpec.from_json(_metadata(_session(path, [CPU]), path)[METADATA_KEY])
 
 
 def _metadata(session: ort.InferenceSession, path: Path) -> Mapping[str, str]:
     metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in metadata:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path.name} carries no dinoseg spec; export it with export/to_onnx.py."
         )
     return metadata
@@ -97,7 +97,7 @@ def _session(path: Path, providers: list[str]) -> ort.InferenceSession:
             str(path), options, providers=[(name, OPTIONS[name]) for name in providers]
         )
     except Exception as error:
-        raise ArtefactError(f"ONNX Runtime cannot read {path.name}: {error}") from error
+        raise ArtifactError(f"ONNX Runtime cannot read {path.name}: {error}") from error
     # ONNX Runtime answers a missing CUDA with a working CPU session and a warning.
     if providers == [CUDA] and CUDA not in session.get_providers():
         raise EngineMissing(

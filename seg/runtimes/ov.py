@@ -12,7 +12,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 import openvino
 from openvino.frontend import FrontEndManager
 
-from seg.errors import ArtefactError, EngineFailure, EngineMissing
+from seg.errors import ArtifactError, EngineFailure, EngineMissing
 from seg.results import Float32
 from seg.runtimes.base import Runtime
 from seg.spec import METADATA_KEY, ModelSpec
@@ -93,7 +93,7 @@ def open_file(path: Path, device: str, precision: str | None = None) -> OpenVino
     try:
         compiled = core.compile_model(model, DEVICE, properties)
     except Exception as error:
-        raise ArtefactError(f"OpenVINO cannot compile {path.name}: {_last_line(error)}") from error
+        raise ArtifactError(f"OpenVINO cannot compile {path.name}: {_last_line(error)}") from error
     return OpenVinoRuntime(compiled, outputs, metadata, precision)
 
 
@@ -105,14 +105,14 @@ def _read(core: openvino.Core, path: Path) -> openvino.Model:
             return reader.convert(reader.load(str(path)))
         return core.read_model(path)
     except Exception as error:
-        raise ArtefactError(f"OpenVINO cannot read {path.name}: {_last_line(error)}") from error
+        raise ArtifactError(f"OpenVINO cannot read {path.name}: {_last_line(error)}") from error
 
 
 def _metadata(model: openvino.Model, path: Path) -> dict[str, str]:
     """Returns what the ONNX file says of itself; OpenVINO keeps it under `framework`."""
     found = model.rt_info["framework"] if model.has_rt_info(["framework"]) else {}
     if METADATA_KEY not in found:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path.name} carries no dinoseg spec; export it with export/to_onnx.py."
         )
     return {key: str(getattr(value, "value", value)) for key, value in found.items()}

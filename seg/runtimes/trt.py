@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tensorrt as trt
 
-from seg.errors import ArtefactError, EngineFailure, EngineMissing, ShapeError
+from seg.errors import ArtifactError, EngineFailure, EngineMissing, ShapeError
 from seg.imaging.letterbox import Letterbox
 from seg.results import Float32
 from seg.runtimes.base import Runtime
@@ -122,11 +122,11 @@ def _names(engine: trt.ICudaEngine) -> tuple[str, str]:
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
         if engine.get_tensor_dtype(name) != trt.DataType.FLOAT:
-            raise ArtefactError(f"The engine's '{name}' is not float32; build it again.")
+            raise ArtifactError(f"The engine's '{name}' is not float32; build it again.")
         found[engine.get_tensor_mode(name)].append(name)
     inputs, outputs = found.values()
     if len(inputs) != 1 or outputs != ["logits"]:
-        raise ArtefactError(f"The engine maps {inputs} to {outputs}; expected images to logits.")
+        raise ArtifactError(f"The engine maps {inputs} to {outputs}; expected images to logits.")
     return inputs[0], outputs[0]
 
 
@@ -174,7 +174,7 @@ def open_file(path: Path, device: str) -> TrtRuntime:
         raise EngineMissing("--device cpu: a TensorRT engine runs on a GPU; take the .onnx.")
     here, card = machine(), EngineCard.read(path)
     if reasons := card.foreign(here):
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path.name} does not run here: {'; '.join(reasons)}. "
             "Build it again on this machine: export/to_trt.py --rebuild."
         )

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.files.atomic import atomic, tidy
 from seg.results import UInt8
 
@@ -65,14 +65,14 @@ class Cache:
             The arrays, mapped from the file; writing to them changes no file.
 
         Raises:
-            ArtefactError: The entry cannot be written.
+            ArtifactError: The entry cannot be written.
         """
         found = self.find(key)
         if found is None:
             self._write(key, *make())
             found = self.find(key)
         if found is None:
-            raise ArtefactError(f"{self.path(key)} is not as it was written; check the disk.")
+            raise ArtifactError(f"{self.path(key)} is not as it was written; check the disk.")
         return found
 
     def find(self, key: Key) -> tuple[Float16, UInt8] | None:
@@ -107,17 +107,17 @@ class Cache:
         """Makes sure that the disk has room; returns the bytes that are free.
 
         Raises:
-            ArtefactError: It has not, or the folder cannot be made.
+            ArtifactError: It has not, or the folder cannot be made.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.folder).free
         except OSError as error:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"Cannot make the cache {self.folder}: {error.strerror}; take another --cache-dir."
             ) from error
         if num_bytes and num_bytes + SPARE > free:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"The features need {gigabytes(num_bytes + SPARE)} in {self.folder}, and "
                 f"{gigabytes(free)} are free; make room, take another --cache-dir, fewer --views, "
                 "or --no-cache."
@@ -136,15 +136,15 @@ class Cache:
         }
         text = json.dumps(header).encode().ljust(HEADER)
         if len(text) > HEADER:
-            raise ArtefactError(f"A key of the cache is longer than {HEADER} bytes: {key}.")
+            raise ArtifactError(f"A key of the cache is longer than {HEADER} bytes: {key}.")
         path = self.path(key)
         self._checked.discard(path)
         try:
             with atomic(path) as part, part.open("wb") as file:
                 for piece in (text, *content):
                     file.write(piece)
-        except ArtefactError as error:
-            raise ArtefactError(
+        except ArtifactError as error:
+            raise ArtifactError(
                 f"{str(error).rstrip('.')}; what is there is whole. Make room and run again, take "
                 "another --cache-dir, or --no-cache."
             ) from error

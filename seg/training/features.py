@@ -66,7 +66,7 @@ class Features:
         """Computes what the cache lacks of the views; says first how much that is.
 
         Raises:
-            ArtefactError: The disk has no room, or cannot be written to.
+            ArtifactError: The disk has no room, or cannot be written to.
         """
         num_views = self.batches.config.views
         views = [(i, k) for i in range(len(self.batches.samples)) for k in range(num_views)]

@@ -16,7 +16,7 @@ def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
     """Builds the network to train and its spec; the backbone's weights are looked up or loaded.
 
     Raises:
-        ArtefactError: The backbone's weights cannot be had.
+        ArtifactError: The backbone's weights cannot be had.
     """
     torch.manual_seed(config.seed)
     spec = ModelSpec(

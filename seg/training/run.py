@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.files.atomic import atomic, tidy
 from seg.models.base import Net
 from seg.models.checkpoint import read_checkpoint, save_net
@@ -62,18 +62,18 @@ class Run:
         Nothing is deleted: the first epoch replaces what an earlier training left.
 
         Raises:
-            ArtefactError: It holds files of a training and `overwrite` is off, or cannot be made.
+            ArtifactError: It holds files of a training and `overwrite` is off, or cannot be made.
         """
         found = [name for name in FILES if (self.folder / name).exists()]
         if found and not overwrite:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{self.folder} holds a training already ({', '.join(found)}); go on with "
                 "--resume, take another --output, or add --overwrite."
             )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ArtefactError(f"--output {self.folder}: {error.strerror}.") from error
+            raise ArtifactError(f"--output {self.folder}: {error.strerror}.") from error
         tidy(self.folder)
 
     def resume(self, config: SegmentationConfig, data: Mapping[str, str]) -> dict[str, Any]:
@@ -84,21 +84,21 @@ class Run:
             data: The `fingerprint` of each part of the data now.
 
         Raises:
-            ArtefactError: There is none, or it was trained with other choices or other data.
+            ArtifactError: There is none, or it was trained with other choices or other data.
         """
         if not self.last.is_file():
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{self.folder} holds no training to go on with: no epoch was finished in it; "
                 "leave --resume out."
             )
         contents = read_checkpoint(self.last)
         if "training" not in contents:
-            raise ArtefactError(f"{self.last} is a finished model, not a training to go on with.")
+            raise ArtifactError(f"{self.last} is a finished model, not a training to go on with.")
         then, now = earlier(contents["training"]["config"]), config.to_dict()
         if said := _changed(then, now):
-            raise ArtefactError(f"--resume needs the same choices as before: {said}.")
+            raise ArtifactError(f"--resume needs the same choices as before: {said}.")
         if said := _changed(contents["training"].get("data", data), data):
-            raise ArtefactError(
+            raise ArtifactError(
                 f"--resume needs the same pictures, masks, split and teacher as before: {said}. "
                 "Put them back, or train anew into another --output."
             )

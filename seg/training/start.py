@@ -8,7 +8,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from seg.errors import ArtefactError, SpecMismatch
+from seg.errors import ArtifactError, SpecMismatch
 from seg.models.base import Net
 from seg.models.checkpoint import load_net
 from seg.spec import METADATA_KEY, ModelSpec
@@ -44,7 +44,7 @@ def start_from(path: Path, net: Net, spec: ModelSpec, views: Callable[[], Tensor
         What it starts from, for people.
 
     Raises:
-        ArtefactError: The file is missing, damaged or holds no float32 weights.
+        ArtifactError: The file is missing, damaged or holds no float32 weights.
         SpecMismatch: The file is of another architecture.
     """
     state, source = _read(path)
@@ -71,16 +71,16 @@ def _read(path: Path) -> tuple[State, ModelSpec]:
         net, spec = load_net(path)
         return net.state_dict(), spec
     if path.suffix != ".onnx":
-        raise ArtefactError(f"--init {path}: expected a checkpoint (.pt), or lite's .onnx.")
+        raise ArtifactError(f"--init {path}: expected a checkpoint (.pt), or lite's .onnx.")
     if not path.is_file():
-        raise ArtefactError(f"No model at {path}.")
+        raise ArtifactError(f"No model at {path}.")
     try:
         model = onnx.load(str(path))
     except Exception as error:  # damaged files raise nearly anything in there
-        raise ArtefactError(f"{path} is no ONNX file, or is damaged.") from error
+        raise ArtifactError(f"{path} is no ONNX file, or is damaged.") from error
     properties = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in properties:
-        raise ArtefactError(f"{path} was not exported by dinoseg; --init takes files that were.")
+        raise ArtifactError(f"{path} was not exported by dinoseg; --init takes files that were.")
     spec = ModelSpec.from_json(properties[METADATA_KEY])
     state = {
         part.name: torch.from_numpy(numpy_helper.to_array(part).copy())
@@ -88,7 +88,7 @@ def _read(path: Path) -> tuple[State, ModelSpec]:
         if part.name.endswith((".weight", ".bias", FOLDED))
     }
     if spec.arch != "lite" or spec.precision != "float32" or "head.weight" not in state:
-        raise ArtefactError(
+        raise ArtifactError(
             f"--init {path} is {spec.arch} in {spec.precision}; of ONNX files it takes lite in "
             "float32 alone. Take the checkpoint that it was exported from."
         )

@@ -29,14 +29,14 @@ class Teacher:
     scale, has the same target.
 
     Args:
-        models: Any artefacts: checkpoints, ONNX files, engines.
+        models: Any artifacts: checkpoints, ONNX files, engines.
         classes: The student's classes, which must be theirs.
         input_hw: The student's box.
         device: Where they run.
         cache: Folder of what they said.
 
     Raises:
-        ArtefactError: A file is missing or damaged.
+        ArtifactError: A file is missing or damaged.
         SpecMismatch: A teacher has other classes.
     """
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from seg.errors import ArtefactError, ParityError
+from seg.errors import ArtifactError, ParityError
 from seg.imaging.letterbox import Size
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
@@ -52,7 +52,7 @@ def verify(segmenter: Segmenter) -> float:
         Root mean square of the difference, in deviations of the source's scores.
 
     Raises:
-        ArtefactError: The file carries no scores, or they are damaged.
+        ArtifactError: The file carries no scores, or they are damaged.
         ParityError: The scores differ by more than the precision explains.
         EngineFailure: The engine failed.
     """
@@ -85,7 +85,7 @@ def _scores(segmenter: Segmenter) -> tuple[list[int], Float32]:
 
 def _read(text: str | None) -> dict[str, Any]:
     if text is None:
-        raise ArtefactError(
+        raise ArtifactError(
             "This model carries no scores of its source to verify against; "
             "files that export/to_onnx.py writes do."
         )
@@ -96,5 +96,5 @@ def _read(text: str | None) -> dict[str, Any]:
         if len(scores) != channels * min(PLACES, height * width):
             raise ValueError("too few or too many")
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"The scores to verify against are damaged: {error}.") from error
+        raise ArtifactError(f"The scores to verify against are damaged: {error}.") from error
     return {"shape": values["shape"], "scores": scores}

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.imaging.overlay import Overlay
 
 
@@ -39,9 +39,9 @@ def share(text: str) -> float:
 
 
 def refuse_same(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
-    """Raises ArtefactError where a result would replace what it is made from, or another result."""
+    """Raises ArtifactError where a result would replace what it is made from, or another result."""
     taken = {path.resolve(): "an input" for path in inputs}
     for path in outputs:
         if path.resolve() in taken:
-            raise ArtefactError(f"{path} is {taken[path.resolve()]}; take another --output.")
+            raise ArtifactError(f"{path} is {taken[path.resolve()]}; take another --output.")
         taken[path.resolve()] = "the name of two results"

@@ -29,7 +29,7 @@ class Mp4Writer(Sink):
         fps: What the rate is about; for the encoder's planning alone.
 
     Raises:
-        ArtefactError: The file exists, or its folder cannot be written to.
+        ArtifactError: The file exists, or its folder cannot be written to.
         SourceError: The name does not end in `.mp4`.
     """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from seg.errors import ArtefactError, SourceError
+from seg.errors import ArtifactError, SourceError
 from seg.files.atomic import atomic, refuse_overwrite
 from seg.results import Mask, UInt8
 from seg.video.base import Frame, Sink
@@ -105,16 +105,16 @@ class MaskFolder(Sink):
         overwrite: Whether it may hold files already; those of the same name are replaced.
 
     Raises:
-        ArtefactError: The folder holds files, or is a file.
+        ArtifactError: The folder holds files, or is a file.
     """
 
     stage = "masks"
 
     def __init__(self, folder: Path, overwrite: bool = False) -> None:
         if folder.exists() and not folder.is_dir():
-            raise ArtefactError(f"{folder} is a file; --save-masks takes a folder.")
+            raise ArtifactError(f"{folder} is a file; --save-masks takes a folder.")
         if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-            raise ArtefactError(f"{folder} holds files already; take another, or add --overwrite.")
+            raise ArtifactError(f"{folder} holds files already; take another, or add --overwrite.")
         self.folder = folder
 
     def write(self, frame: Frame, picture: UInt8, mask: Mask) -> None:
@@ -136,7 +136,7 @@ class PictureFiles(Sink):
         written: The files that are done.
 
     Raises:
-        ArtefactError: A file exists.
+        ArtifactError: A file exists.
         SourceError: OpenCV cannot write such a format.
     """
 

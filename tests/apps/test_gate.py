@@ -1,4 +1,4 @@
-"""apps/gate.py in-process: equal artefacts pass, a spoilt one fails and is named."""
+"""apps/gate.py in-process: equal artifacts pass, a spoilt one fails and is named."""
 
 import cv2
 import numpy as np
@@ -24,13 +24,13 @@ def rows(out):
             for line in lines[2:]]  # fmt: skip
 
 
-def test_each_artefact_is_held_to_its_precision(gate, tiny, capsys):
+def test_each_artifact_is_held_to_its_precision(gate, tiny, capsys):
     both = [f"{tiny},device=cpu", f"{tiny},runtime=openvino,precision=float32,imgsz=48x32"]
     assert gate("--against", tiny, "--model", *both) == 0
     shown = capsys.readouterr().out
     assert "reference: tiny.onnx on ONNX Runtime" in shown and "2 frames" in shown
     found = rows(shown)
-    assert [row["artefact"] for row in found] == [
+    assert [row["artifact"] for row in found] == [
         "tiny.onnx cpu", "tiny.onnx openvino float32 48x32",
     ]  # fmt: skip
     for row in found:
@@ -39,7 +39,7 @@ def test_each_artefact_is_held_to_its_precision(gate, tiny, capsys):
     assert "float32: at least 99.99 %" in shown and "int8" not in shown
 
 
-def test_a_spoilt_artefact_fails_and_so_does_the_command(gate, tiny, here, capsys):
+def test_a_spoilt_artifact_fails_and_so_does_the_command(gate, tiny, here, capsys):
     """Red and blue are swapped in its weights, so the red square is nobody."""
     model = onnx.load(str(tiny))
     weights = next(one for one in model.graph.initializer if one.name == "w")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seg.data import open_dataset, penn_fudan
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -78,7 +78,7 @@ def test_the_cache_is_in_the_home_unless_said_otherwise(
 def test_without_a_network_the_error_says_what_to_do(
     site: tuple[Path, str], tmp_path: Path
 ) -> None:
-    with pytest.raises(ArtefactError) as caught:
+    with pytest.raises(ArtifactError) as caught:
         penn_fudan.download(tmp_path / "cache", site[1], size=None)
     message = str(caught.value)
     assert site[1] in message and "--data FOLDER" in message and "PNGImages" in message
@@ -108,7 +108,7 @@ def test_a_foreign_zip_leaves_nothing_unpacked(
     cache.mkdir()
     zip_to(cache, **members)
     (cache / "data.zip").rename(cache / "PennFudanPed.zip")
-    with pytest.raises(ArtefactError, match=message):
+    with pytest.raises(ArtifactError, match=message):
         penn_fudan.download(cache, "http://nowhere.invalid")
     assert [path.name for path in cache.iterdir()] == ["PennFudanPed.zip"]
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
@@ -119,7 +119,7 @@ def test_a_damaged_zip_is_named(tmp_path: Path, share: float) -> None:
     zip_to(tmp_path, **OFFICIAL)
     whole = (tmp_path / "data.zip").read_bytes()
     (tmp_path / "PennFudanPed.zip").write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ArtefactError, match=r"PennFudanPed\.zip is damaged .* delete it"):
+    with pytest.raises(ArtifactError, match=r"PennFudanPed\.zip is damaged .* delete it"):
         penn_fudan.download(tmp_path, "http://nowhere.invalid")
 
 
@@ -127,5 +127,5 @@ def test_flipped_bytes_are_found(tmp_path: Path) -> None:
     zip_to(tmp_path, **OFFICIAL)
     whole = (tmp_path / "data.zip").read_bytes()
     (tmp_path / "PennFudanPed.zip").write_bytes(whole.replace(b"picture", b"pictuRe"))
-    with pytest.raises(ArtefactError, match="Bad CRC"):
+    with pytest.raises(ArtifactError, match="Bad CRC"):
         penn_fudan.download(tmp_path, "http://nowhere.invalid")

@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from export import from_official, to_onnx
-from seg import ArtefactError, Segmenter, SpecMismatch, cli
+from seg import ArtifactError, Segmenter, SpecMismatch, cli
 from seg.models import official_heads
 from seg.models import official_weights as official
 from seg.models.backbones import vit
@@ -153,7 +153,7 @@ class Config:
 
 def test_objects_beside_the_weights_are_named_with_a_remedy(tmp_path, values, monkeypatch):
     path = write_head(tmp_path / "h.pth", values, "ms4", optimizer=Config())
-    with pytest.raises(ArtefactError, match="holds objects beside its weights") as raised:
+    with pytest.raises(ArtifactError, match="holds objects beside its weights") as raised:
         read_head(path)
     assert "\n" not in str(raised.value)
     remedy = str(raised.value).split('python -c "')[1].removesuffix('"')
@@ -166,28 +166,28 @@ def test_damaged_and_foreign_files_are_refused(tmp_path, values):
     path = tmp_path / "h.pth"
     for content in (b"", b"<html>404</html>", b"PK\x03\x04 cut", pickle.dumps([1])):
         path.write_bytes(content)
-        with pytest.raises(ArtefactError, match=r"no weights file or is damaged|no segmentation"):
+        with pytest.raises(ArtifactError, match=r"no weights file or is damaged|no segmentation"):
             read_head(path)
     torch.save({"weight": torch.zeros(1000, 1920), "bias": torch.zeros(1000)}, path)
-    with pytest.raises(ArtefactError, match=r"no segmentation head of DINOv2: .* got nothing"):
+    with pytest.raises(ArtifactError, match=r"no segmentation head of DINOv2: .* got nothing"):
         read_head(path)
     state = torch.load(write_head(path, values, "ms4"))["state_dict"]
     state["decode_head.bn.bias"] = torch.zeros(7)
     torch.save({"state_dict": state}, path)
-    with pytest.raises(ArtefactError, match=r"bn\.bias has shape \(7,\); expected \(96,\)"):
+    with pytest.raises(ArtifactError, match=r"bn\.bias has shape \(7,\); expected \(96,\)"):
         read_head(path)
 
 
 def test_a_head_of_another_backbone_is_refused(ms):
-    with pytest.raises(ArtefactError, match=r"reads 96 channels; dinov2_vits14 gives 384 .* 1536"):
+    with pytest.raises(ArtifactError, match=r"reads 96 channels; dinov2_vits14 gives 384 .* 1536"):
         assemble(ms)
-    with pytest.raises(ArtefactError, match="No backbone 'vgg'"):
+    with pytest.raises(ArtifactError, match="No backbone 'vgg'"):
         assemble(ms, arch="vgg")
 
 
 def test_a_head_of_unknown_classes_is_refused(tmp_path, values):
     path = write_head(tmp_path / "h.pth", values, "cls")
-    with pytest.raises(ArtefactError, match="scores 6 classes; expected 21 or 150"):
+    with pytest.raises(ArtifactError, match="scores 6 classes; expected 21 or 150"):
         of(path, None)
 
 
@@ -218,5 +218,5 @@ def test_official_names_are_looked_for_and_downloaded(tmp_path, monkeypatch):
     (tmp_path / name).write_text("here")
     assert find_head(name) == tmp_path / name and len(asked) == 1
     assert official_heads.arch_of(path) == "dinov2_vitb14"
-    with pytest.raises(ArtefactError, match=r"No head at other\.pth"):
+    with pytest.raises(ArtifactError, match=r"No head at other\.pth"):
         find_head("other.pth")

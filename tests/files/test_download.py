@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.files import download
 from seg.files.download import fetch
 
@@ -140,7 +140,7 @@ def test_a_part_that_is_too_long_is_thrown_away(server, path, size):
 
 def test_a_server_that_always_cuts_leaves_the_part_and_one_line(server, path):
     server.cut_after = 500
-    with pytest.raises(ArtefactError) as raised:
+    with pytest.raises(ArtifactError) as raised:
         fetch(server.url, path, opener=direct, pauses_s=())
     assert "\n" not in str(raised.value)
     assert f"the connection ended after 500 of {len(BODY)} bytes" in str(raised.value)
@@ -148,7 +148,7 @@ def test_a_server_that_always_cuts_leaves_the_part_and_one_line(server, path):
 
 
 def test_a_wrong_digest_deletes_the_download_and_names_both(server, path):
-    with pytest.raises(ArtefactError) as raised:
+    with pytest.raises(ArtifactError) as raised:
         get(server, path, sha256="0" * 64)
     message = str(raised.value)
     assert f"expected sha256 {'0' * 64}, got {DIGEST}" in message
@@ -157,14 +157,14 @@ def test_a_wrong_digest_deletes_the_download_and_names_both(server, path):
 
 
 def test_a_wrong_size_is_refused_before_the_download(server, path):
-    with pytest.raises(ArtefactError, match=f"has {len(BODY)} bytes, expected 5"):
+    with pytest.raises(ArtifactError, match=f"has {len(BODY)} bytes, expected 5"):
         get(server, path, size=5)
     assert left_over(path) == []
 
 
 def test_a_file_that_is_not_there_is_asked_for_once(server, path):
     server.statuses = [404] * 4
-    with pytest.raises(ArtefactError) as raised:
+    with pytest.raises(ArtifactError) as raised:
         get(server, path)
     assert str(raised.value) == (
         f"Cannot download {server.url}: the server says 404 Not Found. "
@@ -183,7 +183,7 @@ def test_a_busy_server_is_asked_again(server, path):
 def test_a_server_that_continues_elsewhere_never_spoils_the_part(server, path):
     server.wrong_start = 7
     put_part(path, BODY[:1000])
-    with pytest.raises(ArtefactError, match="continues at another place"):
+    with pytest.raises(ArtifactError, match="continues at another place"):
         get(server, path)
     assert path.with_name("weights.pth.part").read_bytes() == BODY[:1000]
 
@@ -193,7 +193,7 @@ def test_without_a_network_one_line_says_what_to_do(path):
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/weights.pth"
         waited = []
-        with pytest.raises(ArtefactError) as raised, pytest.MonkeyPatch.context() as patch:
+        with pytest.raises(ArtifactError) as raised, pytest.MonkeyPatch.context() as patch:
             patch.setattr(download.time, "sleep", waited.append)
             fetch(url, path, opener=direct)
     message = str(raised.value)
@@ -208,7 +208,7 @@ def test_a_full_disk_is_not_taken_for_a_fault_of_the_network(server, path):
     part = path.with_name("weights.pth.part")
     part.symlink_to("/dev/full")
     server.cut_after = 100  # so little that it would wait in a buffer
-    with pytest.raises(ArtefactError) as raised:
+    with pytest.raises(ArtifactError) as raised:
         get(server, path)
     assert str(raised.value).startswith(f"Cannot write {part}: No space left on device. Make room")
     assert server.asked == [None]
@@ -216,7 +216,7 @@ def test_a_full_disk_is_not_taken_for_a_fault_of_the_network(server, path):
 
 def test_a_folder_that_cannot_be_made_is_named(server, tmp_path):
     (tmp_path / "cache").write_text("a file, no folder")
-    with pytest.raises(ArtefactError, match=r"Cannot write .*cache.weights\.pth: File exists"):
+    with pytest.raises(ArtifactError, match=r"Cannot write .*cache.weights\.pth: File exists"):
         get(server, tmp_path / "cache" / "weights.pth")
     assert server.asked == []
 
@@ -249,5 +249,5 @@ def test_a_silent_server_is_given_up(path):
         assert timeout == 30
         raise TimeoutError("timed out")
 
-    with pytest.raises(ArtefactError, match=r"Cannot download http://nowhere/w: timed out\."):
+    with pytest.raises(ArtifactError, match=r"Cannot download http://nowhere/w: timed out\."):
         fetch("http://nowhere/w", path, opener=opener, pauses_s=(0,))

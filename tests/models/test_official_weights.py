@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.models import official_weights as official
 from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
 from seg.models.official_weights import load_backbone
@@ -24,7 +24,7 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
     def refuse(url, path, **checks):
-        raise ArtefactError(f"Cannot download {url} to {path} with {checks}.")
+        raise ArtifactError(f"Cannot download {url} to {path} with {checks}.")
 
     monkeypatch.setattr(official, "fetch", refuse)
     return {"repository": tmp_path / "weights", "hub": tmp_path / "torch" / "hub" / "checkpoints"}
@@ -122,17 +122,17 @@ def test_the_official_address_is_asked_for_and_the_cache_filled(name, places, mo
 
 
 def test_offline_the_message_passes_through():
-    with pytest.raises(ArtefactError, match=r"Cannot download https://dl\.fbaipublicfiles\.com"):
+    with pytest.raises(ArtifactError, match=r"Cannot download https://dl\.fbaipublicfiles\.com"):
         load_backbone(NAME)
 
 
 def test_an_unknown_model_names_the_known_ones():
-    with pytest.raises(ArtefactError, match="No backbone 'dinov3_s'; expected one of dinov2_vits"):
+    with pytest.raises(ArtifactError, match="No backbone 'dinov3_s'; expected one of dinov2_vits"):
         load_backbone("dinov3_s")
 
 
 def refused(name, path):
-    with pytest.raises(ArtefactError) as raised:
+    with pytest.raises(ArtifactError) as raised:
         load_backbone(name, path)
     assert "\n" not in str(raised.value)
     return str(raised.value)

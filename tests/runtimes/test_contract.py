@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from export.to_onnx import export_spec, write_onnx
-from seg import ArtefactError, EngineFailure, EngineMissing, Segmenter, ShapeError
+from seg import ArtifactError, EngineFailure, EngineMissing, Segmenter, ShapeError
 from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
 from seg.runtimes.fake import FakeRuntime
@@ -158,7 +158,7 @@ def test_damaged_files_get_one_clear_error(files, tmp_path, suffix, engine):
     for name, content in (("cut", source[: len(source) // 2]), ("text", b"hello"), ("empty", b"")):
         path = tmp_path / (name + suffix)
         path.write_bytes(content)
-        with pytest.raises(ArtefactError) as error:
+        with pytest.raises(ArtifactError) as error:
             open_runtime(path, "cpu", engine)
         assert path.name in str(error.value) and "\n" not in str(error.value)
 
@@ -171,7 +171,7 @@ def test_foreign_files_are_told_apart(files, tmp_path):
     for name, engine in (
         ("foreign.onnx", "onnxruntime"), ("foreign.onnx", "openvino"), ("foreign.pt", "torch")
     ):  # fmt: skip
-        with pytest.raises(ArtefactError, match="foreign"):
+        with pytest.raises(ArtifactError, match="foreign"):
             open_runtime(tmp_path / name, "cpu", engine)
 
 
@@ -181,7 +181,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
             return Path.touch, (tmp_path / "sprung",)
 
     torch.save({"format": Trap()}, tmp_path / "trap.pt")
-    with pytest.raises(ArtefactError, match="trap"):
+    with pytest.raises(ArtifactError, match="trap"):
         open_runtime(tmp_path / "trap.pt", "cpu")
     assert not (tmp_path / "sprung").exists()
 
@@ -195,9 +195,9 @@ def test_cuda_is_never_replaced_in_silence(files, kind):
 
 
 def test_what_cannot_be_opened_is_named(tmp_path, files):
-    with pytest.raises(ArtefactError, match=r"\.onnx, \.pt, \.xml"):
+    with pytest.raises(ArtifactError, match=r"\.onnx, \.pt, \.xml"):
         open_runtime(tmp_path / "model.tflite")
-    with pytest.raises(ArtefactError, match="No model at"):
+    with pytest.raises(ArtifactError, match="No model at"):
         open_runtime(tmp_path / "none.onnx")
     with pytest.raises(EngineMissing, match="auto, cpu, cuda"):
         open_runtime(files["pt"], "tpu")

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from seg import ArtefactError, EngineFailure, EngineMissing, Segmenter, ShapeError
+from seg import ArtifactError, EngineFailure, EngineMissing, Segmenter, ShapeError
 from seg.predictors.segmenter import labels_of
 from seg.runtimes.engine_metadata import EngineCard, Machine
 from seg.runtimes.open import open_runtime
@@ -119,7 +119,7 @@ def test_an_engine_of_another_machine_is_refused(tensorrt, tmp_path, plan, built
         open_runtime(path).close()
         assert tensorrt.did(f"host code {flags.get('version_compatible', False)}") == 1
     else:
-        with pytest.raises(ArtefactError, match=f"(?s){said}.*--rebuild"):
+        with pytest.raises(ArtifactError, match=f"(?s){said}.*--rebuild"):
             open_runtime(path)
         assert not tensorrt.log
 
@@ -127,16 +127,16 @@ def test_an_engine_of_another_machine_is_refused(tensorrt, tmp_path, plan, built
 def test_engine_and_card_belong_together(tensorrt, tmp_path, plan):
     path = write(tmp_path, plan)
     path.write_bytes(plan[:-1])
-    with pytest.raises(ArtefactError, match=r"not the engine that person\.engine\.json describes"):
+    with pytest.raises(ArtifactError, match=r"not the engine that person\.engine\.json describes"):
         open_runtime(path)
     card = tmp_path / "person.engine.json"
     for text in ("", "[]", "{}", card.read_text().replace("dinoseg engine 1", "dinoseg engine 0"),
                  card.read_text().replace('"tensors"', '"sensors"')):  # fmt: skip
         card.write_text(text)
-        with pytest.raises(ArtefactError, match=r"person\.engine\.json is damaged"):
+        with pytest.raises(ArtifactError, match=r"person\.engine\.json is damaged"):
             open_runtime(path)
     card.unlink()
-    with pytest.raises(ArtefactError, match=r"No person\.engine\.json beside"):
+    with pytest.raises(ArtifactError, match=r"No person\.engine\.json beside"):
         open_runtime(path)
     assert not tensorrt.log
 

@@ -14,7 +14,7 @@ import torch
 
 from seg import cli
 from seg.data.samples import Sample, class_ids
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.models.checkpoint import load_net, read_checkpoint
 from seg.training import validation
 from seg.training.run import Run
@@ -168,7 +168,7 @@ def test_pictures_of_a_run_are_whole_or_not_there(tmp_path, monkeypatch):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(ArtefactError, match=r"overlays\.png"):
+        with pytest.raises(ArtifactError, match=r"overlays\.png"):
             validation.draw(Run(tmp_path), None, ())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

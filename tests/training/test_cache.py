@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seg.errors import ArtefactError
+from seg.errors import ArtifactError
 from seg.training.cache import Cache, default_folder, entry_bytes
 
 ONE = {"arch": "tiny", "layers": (0, 1), "weights": "1"}
@@ -100,7 +100,7 @@ def test_a_disk_without_room_is_said_before_anything_is_written(tmp_path, monkey
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**10, 9 * 10**9, 10**9))
     cache = Cache(tmp_path, ONE)
     assert cache.reserve(10**8) == 10**9
-    with pytest.raises(ArtefactError, match=r"3\.27 GB .*1\.00 GB are free.*--no-cache"):
+    with pytest.raises(ArtifactError, match=r"3\.27 GB .*1\.00 GB are free.*--no-cache"):
         cache.reserve(3 * 10**9)
     assert cache.reserve(0) == 10**9
 
@@ -129,7 +129,7 @@ def test_a_disk_that_fills_up_gives_one_line_and_leaves_no_part(tmp_path, monkey
         return Full(file) if "w" in mode else file
 
     monkeypatch.setattr(Path, "open", fill_up)
-    with pytest.raises(ArtefactError, match="No space left on device; what is there is whole"):
+    with pytest.raises(ArtifactError, match="No space left on device; what is there is whole"):
         cache.get(KEY, arrays)
     assert [path.name for path in cache.folder.iterdir()] == [cache.path({**KEY, "view": 1}).name]
 

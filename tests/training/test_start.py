@@ -10,7 +10,7 @@ import torch
 
 from export.to_onnx import export_spec, write_onnx
 from seg import cli
-from seg.errors import ArtefactError, SpecMismatch
+from seg.errors import ArtifactError, SpecMismatch
 from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec
@@ -160,7 +160,7 @@ def test_a_head_on_other_layers_is_another_network(trained, tmp_path, tiny):
     save_net(tmp_path / "one.pt", build_net(one), one)
     with pytest.raises(SpecMismatch, match=r"layers \[2, 3\]; the training is of tiny with \[3\]"):
         start_from(tmp_path / "one.pt", build_net(other), other, pytest.fail)
-    with pytest.raises(ArtefactError, match="No checkpoint"):
+    with pytest.raises(ArtifactError, match="No checkpoint"):
         start_from(tmp_path / "two.pt", build_net(other), other, pytest.fail)
 
 

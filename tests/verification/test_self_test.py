@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from seg import ArtefactError, ParityError, Segmenter
+from seg import ArtifactError, ParityError, Segmenter
 from seg.imaging.image_io import photo
 from seg.models.nets import build_net
 from seg.runtimes.fake import FakeRuntime
@@ -131,10 +131,10 @@ def test_the_picture_is_the_same_everywhere():
 )
 def test_what_is_damaged_or_absent_is_named(net, text):
     one = segmenter(net)
-    with pytest.raises(ArtefactError, match="carries no scores"):
+    with pytest.raises(ArtifactError, match="carries no scores"):
         verify(one)
     one.runtime.metadata = {GOLDEN_KEY: text}
-    with pytest.raises(ArtefactError, match="damaged"):
+    with pytest.raises(ArtifactError, match="damaged"):
         verify(one)
 
 

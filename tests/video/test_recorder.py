@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seg.errors import ArtefactError, SourceError
+from seg.errors import ArtifactError, SourceError
 from seg.results import Mask
 from seg.video import mp4, recorder
 from seg.video.recorder import Mp4Writer
@@ -167,7 +167,7 @@ def test_the_name_is_free_until_the_file_is_finished(clip, tmp_path):
 def test_an_existing_file_is_refused_and_kept(tmp_path):
     target = tmp_path / "out.mp4"
     target.write_bytes(b"mine")
-    with pytest.raises(ArtefactError, match="--overwrite"):
+    with pytest.raises(ArtifactError, match="--overwrite"):
         Mp4Writer(target)
     assert target.read_bytes() == b"mine" and len(list(tmp_path.iterdir())) == 1
     with Mp4Writer(target, overwrite=True) as writer:
@@ -177,7 +177,7 @@ def test_an_existing_file_is_refused_and_kept(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArtefactError, match="Cannot write"):
+    with pytest.raises(ArtifactError, match="Cannot write"):
         Mp4Writer(tmp_path / "file" / "out.mp4")
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seg.errors import ArtefactError, SourceError
+from seg.errors import ArtifactError, SourceError
 from seg.results import Mask
 from seg.video import sinks
 from seg.video.base import Frame
@@ -40,9 +40,9 @@ def test_masks_are_class_indices_named_by_number_or_by_picture(tmp_path):
 
 def test_a_folder_that_holds_files_is_refused(tmp_path):
     (tmp_path / "mine.png").write_text("")
-    with pytest.raises(ArtefactError, match="holds files already"):
+    with pytest.raises(ArtifactError, match="holds files already"):
         MaskFolder(tmp_path)
-    with pytest.raises(ArtefactError, match="is a file"):
+    with pytest.raises(ArtifactError, match="is a file"):
         MaskFolder(tmp_path / "mine.png")
     MaskFolder(tmp_path, overwrite=True).write(frame(0), PICTURE, MASK)
     assert (tmp_path / "000000.png").exists()
@@ -58,7 +58,7 @@ def test_pictures_go_where_their_names_say(tmp_path):
 
 def test_an_existing_picture_and_an_unknown_format_are_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"mine")
-    with pytest.raises(ArtefactError, match="--overwrite"):
+    with pytest.raises(ArtifactError, match="--overwrite"):
         PictureFiles({"a": tmp_path / "a.png"})
     with pytest.raises(SourceError, match=r"ends in \.png or \.jpg"):
         PictureFiles({"a": tmp_path / "a.docx"})
