@@ -42,9 +42,8 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .engine")
     cli.add_imgsz(p, None, "box that frames are fitted into; default: the model's")
     p.add_argument("--precision", choices=("auto", *RUNGS), default="auto", help="one rung only")
-    p.add_argument(
-        "--batch", type=cli.positive, default=1, metavar="N", help="most pictures at once"
-    )
+    text = "most images at once; default: what --model fixes, else 1"
+    p.add_argument("--batch", type=cli.positive, metavar="N", help=text)
     p.add_argument("--input", type=Path, metavar="PICTURES", help="file or folder to compare on")
     p.add_argument("--workspace", type=cli.positive, metavar="MIB", help="memory for building")
     p.add_argument("--timing-cache", type=Path, metavar="FILE", help="makes later builds faster")
@@ -66,7 +65,7 @@ def stale(card: "EngineCard", args: argparse.Namespace, here: "Machine") -> list
         "its source": (made_from, sha256_of(args.model)),
         "the size": (card.spec.input_hw, cli.hw(args.imgsz) or card.spec.input_hw),
         "the precision": (card.rung, card.rung if args.precision == "auto" else args.precision),
-        "the batch": (card.batch, args.batch),
+        "the batch": (card.batch, args.batch or card.spec.batch or 1),
         "--version-compatible": (card.version_compatible, args.version_compatible),
         "--hardware-compatible": (card.hardware_compatible, args.hardware_compatible),
     }
@@ -93,7 +92,7 @@ def engine_spec(spec: "ModelSpec", args: argparse.Namespace) -> "ModelSpec":
     """Returns the spec of the engine: of one canvas.
 
     Raises:
-        SpecMismatch: The ONNX file is int8, has another canvas, or takes one picture at once.
+        SpecMismatch: The ONNX file is int8, or has another canvas or batch.
     """
     from seg.imaging.letterbox import round_up
 
@@ -106,8 +105,11 @@ def engine_spec(spec: "ModelSpec", args: argparse.Namespace) -> "ModelSpec":
             f"{args.model.name} was exported for {spec.canvas_hw[1]}x{spec.canvas_hw[0]}, and "
             f"--imgsz asks for {canvas[1]}x{canvas[0]}: export it again, or take the .pt."
         )
-    if spec.canvas_hw and args.batch > 1:
-        raise SpecMismatch(f"{args.model.name} takes one picture at once: leave --batch away.")
+    if spec.batch and args.batch not in (None, spec.batch):
+        raise SpecMismatch(
+            f"{args.model.name} was exported for batches of {spec.batch}, and --batch asks for "
+            f"{args.batch}: omit --batch, or export it again with to_onnx.py --batch {args.batch}."
+        )
     return dataclasses.replace(spec, input_hw=input_hw, canvas_hw=canvas)
 
 
@@ -179,7 +181,9 @@ class Ladder:
         precision = RUNGS[rung]
         if self.source.precision == "float32":
             model = rewrite(model, rung)
-        options = Options(**{name: getattr(self.args, name) for name in Options.__slots__})
+        batch = self.args.batch or self.spec.batch or 1
+        given = {name: getattr(self.args, name) for name in Options.__slots__}
+        options = Options(**given | {"batch": batch})
         assert self.spec.canvas_hw is not None
         plan = build(model.SerializeToString(), self.spec.canvas_hw, options)
         engine = deserialize(plan, self.args.version_compatible)
@@ -190,7 +194,7 @@ class Ladder:
             onnx_sha256=sha256_of(self.path),
             rung=rung,
             tensors=inspected(engine, precision),
-            batch=self.args.batch,
+            batch=batch,
             parity={},
             version_compatible=self.args.version_compatible,
             hardware_compatible=self.args.hardware_compatible,

@@ -191,11 +191,13 @@ def module(world: World, version: str) -> ModuleType:
         def __init__(self, model):
             self.rung, self.addresses = rung_of(model), {}
             self.run = _runner(model)
+            self.dims = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
             log("context")
 
         def set_input_shape(self, name, shape):
             self.shape = tuple(shape)
-            return True
+            fits = [dim in (0, side) for dim, side in zip(self.dims, shape, strict=True)]
+            return all(fits)  # a fixed side takes nothing else
 
         def get_tensor_shape(self, name):
             return self.run(np.zeros(self.shape, np.float32)).shape

@@ -81,7 +81,8 @@ class TrtRuntime(Runtime):
         self.spec, self.batch, self.precision = card.spec, card.batch, card.spec.precision
         self._engine: trt.ICudaEngine | None = engine
         self._names = _names(engine)
-        self._lanes = {1: self._lane(1)}
+        self._least = card.spec.batch or 1  # a fixed batch takes no fewer
+        self._lanes = {self._least: self._lane(self._least)}
         self.description = f"{card.machine}, {card.rung}, CUDA graph"
 
     def _lane(self, batch: int) -> _Lane:
@@ -108,7 +109,9 @@ class TrtRuntime(Runtime):
 
     def frames(self, letterbox: Letterbox) -> DeviceFrames:
         """As of `Runtime`."""
-        return DeviceFrames(letterbox, self.spec.pad_rgb, CUDA, self._lanes[1].on_device)
+        # Where the batch is fixed, the one frame is repeated; it costs what an empty place does.
+        run = self._lanes[self._least].on_device
+        return DeviceFrames(letterbox, self.spec.pad_rgb, CUDA, run)
 
     def close(self) -> None:
         """Drops graphs, contexts and engine, in this order."""

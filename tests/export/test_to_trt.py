@@ -24,9 +24,13 @@ SPEC = ModelSpec(
 )
 
 
-def network(path, norm=False, canvas_hw=None):
-    """Writes a network by hand: one convolution to red minus green, and a norm or a ReLU."""
+def network(path, norm=False, canvas_hw=None, batch=1):
+    """Writes a network by hand: one convolution to red minus green, and a norm or an Add.
+
+    With a canvas its input is fixed, the batch included.
+    """
     rows, cols = canvas_hw or ("rows", "cols")
+    count = batch if canvas_hw else "batch"
     node, value = helper.make_node, helper.make_tensor_value_info
     weight = np.zeros((2, 3, 1, 1), np.float32)
     weight[:, :2, 0, 0] = [[-1.1, 1.3], [1.1, -1.3]]
@@ -37,8 +41,8 @@ def network(path, norm=False, canvas_hw=None):
             last if norm else node("Add", ["margin", "zero"], ["logits"]),
         ],
         "by hand",
-        [value("images", TensorProto.FLOAT, [1 if canvas_hw else "batch", 3, rows, cols])],
-        [value("logits", TensorProto.FLOAT, [1 if canvas_hw else "batch", 2, rows, cols])],
+        [value("images", TensorProto.FLOAT, [count, 3, rows, cols])],
+        [value("logits", TensorProto.FLOAT, [count, 2, rows, cols])],
         [
             numpy_helper.from_array(weight, "weight"),
             numpy_helper.from_array(np.ones(1, np.float32), "one"),
@@ -47,7 +51,7 @@ def network(path, norm=False, canvas_hw=None):
     )
     opset = [helper.make_opsetid("", 18)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=9)
-    spec = dataclasses.replace(SPEC, canvas_hw=canvas_hw)
+    spec = dataclasses.replace(SPEC, canvas_hw=canvas_hw, batch=batch if canvas_hw else None)
     helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
@@ -244,11 +248,32 @@ def test_a_file_that_is_not_ours_is_not_overwritten(tensorrt, lite, capsys):
 
 def test_a_static_file_keeps_its_size(tensorrt, tmp_path, capsys):
     model = network(tmp_path / "static.onnx", canvas_hw=(64, 96))
-    for flags, said in ((["--imgsz", 64, 64], "exported for 96x64"), (["--batch", 2], "one pict")):
+    for flags, said in (
+        (["--imgsz", 64, 64], "exported for 96x64"),
+        (["--batch", 2], "batches of 1, and --batch asks for 2"),
+    ):
         assert build(model, *flags) == 1
         assert said in capsys.readouterr().err
     assert build(model) == 0
     assert not [line for line in tensorrt.log if line.startswith("profile")]
+
+
+@pytest.mark.parametrize("flags", [[], ["--batch", 4]])
+def test_a_file_of_a_fixed_batch_becomes_an_engine_of_that_batch(tensorrt, tmp_path, flags):
+    model = network(tmp_path / "four.onnx", canvas_hw=(64, 96), batch=4)
+    assert build(model, *flags) == 0
+    card = card_of(model)
+    assert (card.batch, card.spec.batch, card.spec.canvas_hw) == (4, 4, (64, 96))
+    assert not [line for line in tensorrt.log if line.startswith("profile")]
+    image = np.random.default_rng(0).integers(0, 256, (33, 57, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).random((6, 3, 64, 96), np.float32)
+    with Segmenter(model.with_suffix(".engine")) as built, Segmenter(model, "cpu") as source:
+        assert np.mean(built(image).labels == source(image).labels) > 0.99
+        got, expected = (one.runtime.run(images)["logits"] for one in (built, source))
+    assert got.shape == (6, 2, 64, 96)
+    np.testing.assert_allclose(got, expected, atol=5e-3)  # float16 against float32
+    assert build(model, *flags) == 0 and tensorrt.did("built float16") == 1
+    assert build(model, "--batch", 2) == 1
 
 
 def test_integers_are_no_source(tensorrt, lite, capsys):
