@@ -1,6 +1,9 @@
 """What every test may ask for."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -42,6 +45,27 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(folder / "images" / f"{index:02}.png"), image)
         cv2.imwrite(str(folder / "masks" / f"{index:02}.png"), mask)
     return folder
+
+
+@contextmanager
+def as_user() -> Iterator[None]:
+    """Gives up root's right to open everything, where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that any user can enter, for tests of files that nobody may read."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture

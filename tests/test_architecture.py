@@ -42,7 +42,7 @@ DOORS = {
         "seg/training/start.py",
     ),
     "matplotlib": ("seg/training/", "seg/evaluation/figures.py", "seg/benchmark/chart.py"),
-    "PIL": ("seg/data/",),
+    "PIL": ("seg/imaging/image_io.py",),
 }
 CALLS = {"VideoCapture": "seg/video/sources.py", "imshow": "seg/video/sinks.py"}
 SOURCES = sorted(

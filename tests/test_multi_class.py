@@ -12,7 +12,7 @@ import pytest
 import train
 from export import to_onnx
 from seg import Segmenter, cli
-from seg.imaging.image_io import read_picture
+from seg.imaging.image_io import read_image
 from seg.imaging.overlay import Palette
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,9 +101,9 @@ def test_the_overlay_has_the_palettes_colour_for_each_class(
     words = ["--input", str(shapes / "images/00.png"), "--model", str(onnx), "--device", "cpu"]
     words += ["--output", str(target), "--opacity", "1", "--save-masks", str(tmp_path / "masks")]
     assert cli.run(app("infer_image").main, words) == 0
-    drawn = read_picture(target)
+    drawn = read_image(target)
     image, labels = (
-        read_picture(shapes / "images/00.png"),
+        read_image(shapes / "images/00.png"),
         cv2.imread(str(shapes / "masks/00.png"), cv2.IMREAD_UNCHANGED),
     )
     saved = cv2.imread(str(tmp_path / "masks/00.png"), cv2.IMREAD_UNCHANGED)
@@ -118,7 +118,7 @@ def test_the_overlay_has_the_palettes_colour_for_each_class(
 
 
 def test_averaging_and_edges_work_with_many_classes(onnx: Path, shapes: Path) -> None:
-    image = read_picture(shapes / "images/01.png")
+    image = read_image(shapes / "images/01.png")
     once = Segmenter(onnx, "cpu")(image).labels
     for options in ({"tta": 2}, {"guided": True}, {"tta": 1, "guided": True}):
         often = Segmenter(onnx, "cpu", **options)(image).labels

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from seg.data.reading import read_image, read_mask, size_fault
-from seg.data.samples import DataSet, Sample
+from seg.data.samples import DataSet, Sample, size_fault
 from seg.errors import DataError
+from seg.imaging.image_io import read_image, read_mask
 from seg.imaging.letterbox import hw_of
 from seg.results import UInt8
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from seg.data.reading import read_image, read_mask, size_fault
 from seg.errors import DataError
+from seg.imaging.image_io import read_image, read_mask
 from seg.imaging.letterbox import Size, hw_of, resize_labels
 from seg.metrics import IGNORE as IGNORE
 from seg.results import UInt8
@@ -159,3 +159,23 @@ class DataSet:
         if not parts[name]:
             raise DataError(f"{self.name}: the split '{name}' is empty; set val=COUNT after it.")
         return tuple(sorted(parts[name], key=lambda sample: sample.image.name))
+
+
+def fits(mask_hw: Size, image_hw: Size) -> bool:
+    """Says whether a mask has its picture's size, or its aspect within a pixel of rounding."""
+    if mask_hw == image_hw:
+        return True
+    # The cross products differ by one long side where the smaller picture is off by one pixel.
+    (h, w), (mask_h, mask_w) = image_hw, mask_hw
+    return abs(h * mask_w - w * mask_h) <= max(h, w, mask_h, mask_w)
+
+
+def size_fault(path: Path, mask_hw: Size, image_hw: Size) -> str:
+    """Returns the fault of a mask that does not fit its picture; empty where it does."""
+    if fits(mask_hw, image_hw):
+        return ""
+    turned = "; masks belong to the upright picture, after its EXIF orientation"
+    return (
+        f"{path}: size {mask_hw[1]}x{mask_hw[0]}, its picture is {image_hw[1]}x{image_hw[0]}"
+        f"{turned if fits(mask_hw[::-1], image_hw) else ''}"
+    )

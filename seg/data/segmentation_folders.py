@@ -9,11 +9,10 @@ import numpy as np
 
 from seg.data import penn_fudan
 from seg.data.dataset_string import Options
-from seg.data.reading import read_mask
 from seg.data.samples import DataSet, Sample, binary, class_ids
 from seg.errors import DataError, SpecMismatch
+from seg.imaging.image_io import IMAGE_SUFFIXES, read_mask
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 PENN_FUDAN = ("PNGImages", "PedMasks")
 PRESPLIT = ("train_images", "train_masks", "valid_images", "valid_masks")
 PAIRS = ("images", "masks")
@@ -109,14 +108,14 @@ def pictures(folder: Path, only: str = "*") -> list[Path]:
         only: Pattern of file names.
     """
     try:
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}.") from error
     # Some systems leave hidden twins such as ._a.jpg, which are no pictures.
     paths = [path for path in paths if path.name[0] != "." and path.is_file()]
     found = [path for path in paths if fnmatchcase(path.name, only)]
     if not found:
-        raise DataError(f"{folder} holds no pictures {only} ({' '.join(SUFFIXES)}).")
+        raise DataError(f"{folder} holds no pictures {only} ({' '.join(IMAGE_SUFFIXES)}).")
     return sorted(found, key=lambda path: path.name)
 
 
@@ -132,7 +131,7 @@ def _orphans(parts: Sequence[Sequence[Sample]]) -> str:
         path for folder in {mask.parent for mask in masks} for path in folder.glob("[!.]*.png")
     }
     count = len(files - masks)
-    return f", {count} masks without a picture ({' '.join(SUFFIXES)})" if count else ""
+    return f", {count} masks without a picture ({' '.join(IMAGE_SUFFIXES)})" if count else ""
 
 
 def mask_table(samples: Sequence[Sample], classes: Sequence[str]) -> tuple[bytes, str]:

@@ -8,9 +8,10 @@ import numpy as np
 
 from seg.data.dataset_string import Options
 from seg.data.samples import DataSet, Sample, nothing
-from seg.data.segmentation_folders import SUFFIXES, pictures
+from seg.data.segmentation_folders import pictures
 from seg.errors import DataError
 from seg.files.atomic import atomic, sha256_of
+from seg.imaging.image_io import IMAGE_SUFFIXES
 from seg.imaging.letterbox import resize
 from seg.results import Float32, UInt8
 from seg.video.sources import VideoFile
@@ -42,7 +43,7 @@ def _open(text: str, classes: tuple[str, ...], cache: Path) -> DataSet:
         raise DataError(f"--images {text}: expected PATH[,weight=W][,only=PATTERN], no more.")
     if not path.exists():
         raise DataError(f"--images {path} does not exist; it takes folders of pictures and videos.")
-    if path.suffix.lower() in SUFFIXES:
+    if path.suffix.lower() in IMAGE_SUFFIXES:
         raise DataError(f"--images {path} is one picture; it takes folders of pictures and videos.")
     found = pictures(path if path.is_dir() else distinct_frames(path, cache), options.only)
     samples = tuple(Sample(picture, table=nothing()) for picture in found)

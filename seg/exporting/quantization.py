@@ -23,9 +23,9 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from seg.data.reading import read_image
 from seg.errors import SpecMismatch
 from seg.files.atomic import sha256_of
+from seg.imaging.image_io import read_image
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32
 

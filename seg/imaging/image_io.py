@@ -1,16 +1,20 @@
-"""Still pictures: reading a file, and a few photos that installed packages carry."""
+"""Still images: reading images and masks, and a few photos that installed packages carry."""
 
 import importlib.util
+import io
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
+from PIL import Image, ImageOps
 
-from seg.errors import EngineMissing
+from seg.errors import DataError, EngineMissing
 from seg.results import UInt8
 
+IMAGE_SUFFIXES: Final = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # Something real to show and to compare on, offline, that may be published.
-PHOTOS = {
+PHOTOS: Final = {
     "hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),  # US Navy, public domain
     "astronaut": ("skimage", "data/astronaut.png"),  # NASA, public domain
     "coffee": ("skimage", "data/coffee.png"),  # Rachel Michetti, CC0
@@ -18,24 +22,62 @@ PHOTOS = {
 }
 
 
-def read_picture(path: Path) -> UInt8 | None:
-    """Reads a picture, turned upright as its EXIF orientation says.
+def read_image(path: Path) -> UInt8:
+    """Reads an image, turned upright as its EXIF orientation says.
 
-    Grey is spread over three channels, 16 bits are scaled down to 8, transparency is ignored.
+    Gray is spread over three channels, 16 bits are scaled down to 8, transparency is ignored.
 
     Returns:
-        uint8 `(H, W, 3)` BGR, a new array; None where the file is no picture, or is cut off.
+        uint8 `(H, W, 3)` BGR, a new array.
 
     Raises:
-        OSError: The file cannot be opened.
+        DataError: The file cannot be read, is cut off, or is not an image.
     """
     # Not imread: it fills up a JPEG that was cut off, and needs ASCII paths on Windows.
-    data = np.frombuffer(path.read_bytes(), np.uint8)
+    data = np.frombuffer(_read_bytes(path, "image"), np.uint8)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error:
-        return None
-    return None if image is None else np.asarray(image, np.uint8)
+        image = None
+    if image is None:
+        raise DataError(f"{path}: not an image, or damaged")
+    return np.asarray(image, np.uint8)
+
+
+def read_mask(path: Path) -> UInt8:
+    """Reads a mask's own values, turned upright like an image.
+
+    With Pillow: OpenCV turns a palette's indices, which are the labels, into colors.
+
+    Returns:
+        uint8 `(H, W)`, a new array.
+
+    Raises:
+        DataError: The file cannot be read, is damaged, or has more than one channel of 8 bits.
+    """
+    data = _read_bytes(path, "mask")
+    try:
+        with Image.open(io.BytesIO(data)) as file:
+            mode = file.mode
+            ImageOps.exif_transpose(file, in_place=True)
+            values = np.array(file)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: not a mask, or damaged") from error
+    if mode not in ("1", "L", "P"):
+        raise DataError(
+            f"{path}: a mask is one channel of 8 bits that holds labels; this has mode {mode}, "
+            "so write its labels in place of its colors"
+        )
+    return values.astype(np.uint8, copy=False)
+
+
+def _read_bytes(path: Path, kind: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such {kind}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def photo(name: str) -> UInt8:
@@ -47,8 +89,7 @@ def photo(name: str) -> UInt8:
     package, inside = PHOTOS[name]
     found = importlib.util.find_spec(package)
     path = Path(found.origin).parent / inside if found and found.origin else None
-    image = read_picture(path) if path and path.is_file() else None
-    if image is None:
+    if path is None or not path.is_file():
         pip = {"skimage": "scikit-image"}.get(package, package)
         raise EngineMissing(f"The photo '{name}' comes with {pip}: pip install {pip}")
-    return image
+    return read_image(path)

@@ -8,10 +8,9 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
-from seg.data.reading import read_image
 from seg.data.segmentation_folders import pictures
 from seg.errors import ParityError, SpecMismatch
-from seg.imaging.image_io import PHOTOS, photo
+from seg.imaging.image_io import PHOTOS, photo, read_image
 from seg.imaging.letterbox import hw_of
 from seg.metrics import ConfusionMatrix
 from seg.predictors.segmenter import Segmenter

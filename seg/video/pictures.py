@@ -7,13 +7,10 @@ from pathlib import Path
 
 import cv2
 
-from seg.errors import SourceError
-from seg.imaging.image_io import read_picture
+from seg.errors import DataError, SourceError
+from seg.imaging.image_io import IMAGE_SUFFIXES, read_image
 from seg.notes import note
-from seg.results import UInt8
 from seg.video.base import Frame, Source
-
-SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
 
 class Pictures(Source):
@@ -45,21 +42,15 @@ class Pictures(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         for index, (name, path) in enumerate(self.paths.items()):
-            image = _read(path)
-            if image is None:
-                self.failures.append(f"{path} is not a picture that can be read")
+            try:
+                image = read_image(path)
+            except DataError as error:
+                self.failures.append(str(error))
             else:
                 yield Frame(image, index, float(index), name)
 
     def close(self) -> None:
         """Does nothing: no file stays open."""
-
-
-def _read(path: Path) -> UInt8 | None:
-    try:
-        return read_picture(path)
-    except OSError:
-        return None
 
 
 def _find(text: str) -> list[Path]:
@@ -83,4 +74,4 @@ def _find(text: str) -> list[Path]:
 
 
 def _looks_like_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES or bool(cv2.haveImageReader(str(path)))
+    return path.suffix.lower() in IMAGE_SUFFIXES or bool(cv2.haveImageReader(str(path)))

@@ -187,7 +187,7 @@ def test_faults_are_listed_without_a_traceback(
     assert run(app, folder, "--data", str(folder), "--split", "all") == 1
     shown = capsys.readouterr()
     assert "The data has 2 faults:" in shown.err and "Traceback" not in shown.err
-    assert "0.png: no such mask" in shown.err and "1.png: not a picture" in shown.err
+    assert "0.png: no such mask" in shown.err and "1.png: not an image" in shown.err
     assert shown.out == ""
 
 

@@ -60,7 +60,7 @@ def test_a_folder_goes_into_a_folder_and_a_damaged_picture_is_said_last(
     out, err = capsys.readouterr()
     assert out.splitlines()[:2] == ["out/a-overlay.png", "out/b ü-overlay.png"]
     assert "skipped, not a picture" in err
-    assert err.splitlines()[-1] == f"error: {folder / 'c.jpg'} is not a picture that can be read"
+    assert err.splitlines()[-1] == f"error: {folder / 'c.jpg'}: not an image, or damaged"
 
 
 def test_a_pattern_goes_into_overlays(infer, here, photo):

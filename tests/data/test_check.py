@@ -51,12 +51,12 @@ def test_every_fault_is_listed_at_once(write: Write, tmp_path: Path) -> None:
     assert lines == [
         "masks/twin.png: belongs to twin.jpg and twin.png; keep one of them",
         "masks/colour.png: a mask is one channel of 8 bits that holds labels; this has mode RGB, "
-        "so write its labels in place of its colours",
-        "images/cut.jpg: not a picture, or damaged",
+        "so write its labels in place of its colors",
+        "images/cut.jpg: not an image, or damaged",
         "masks/deep.png: not a mask, or damaged",
-        "images/nothing.jpg: not a picture, or damaged",
+        "images/nothing.jpg: not an image, or damaged",
         "masks/sizes.png: size 64x40, its picture is 64x48",
-        "images/text.png: not a picture, or damaged",
+        "images/text.png: not an image, or damaged",
         "masks/text.png: not a mask, or damaged",
         "masks/unmasked.png: no such mask",
         "masks/values.png: unknown labels 7, 9; expected 0 to 1, and 255 to ignore, "
@@ -70,7 +70,7 @@ def test_a_sample_with_a_fault_does_not_load(write: Write, tmp_path: Path) -> No
     sample = Sample(write("a.png", GREY), tmp_path / "nowhere.png")
     with pytest.raises(DataError, match=r"nowhere\.png: no such mask"):
         sample.load()
-    with pytest.raises(DataError, match=r"gone\.jpg: cannot be read"):
+    with pytest.raises(DataError, match=r"gone\.jpg: no such image"):
         Sample(tmp_path / "gone.jpg").load()
     with pytest.raises(DataError, match="unknown labels 1; expected 0 and 255"):
         Sample(write("a.png", GREY), write("m.png", 1)).load()

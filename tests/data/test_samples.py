@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg.data.reading import fits
-from seg.data.samples import UNKNOWN, Sample, binary, class_ids, instance_ids
+from seg.data.samples import UNKNOWN, Sample, binary, class_ids, fits, instance_ids
 from seg.errors import DataError
 
 Write = Callable[..., Path]

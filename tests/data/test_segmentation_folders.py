@@ -158,12 +158,12 @@ def test_masks_of_bits_are_labels(write: Write, tmp_path: Path) -> None:
 
 
 def test_pictures_without_masks_must_be_declared(write: Write, tmp_path: Path) -> None:
-    for name in ("room.jpg", "Cat.PNG", "tree.webp", "._room.jpg", "notes.gif"):
+    for name in ("room.jpg", "Cat.PNG", "tree.webp", "scan.tiff", "._room.jpg", "notes.pcx"):
         write(name, GREY)
     with pytest.raises(DataError, match=re.escape("FOLDER,negatives")):
         open_dataset(str(tmp_path))
     data = open_dataset(f"{tmp_path},negatives,val=1")
-    assert names(data.split("all")) == ["Cat.PNG", "room.jpg", "tree.webp"]
+    assert names(data.split("all")) == ["Cat.PNG", "room.jpg", "scan.tiff", "tree.webp"]
     assert data.valid[0].mask is None
     image, labels = data.valid[0].load()
     assert image.shape == (6, 8, 3) and labels.shape == (6, 8) and not labels.any()
@@ -171,7 +171,7 @@ def test_pictures_without_masks_must_be_declared(write: Write, tmp_path: Path) -
 
 def test_masks_without_pictures_are_mentioned(write: Write, tmp_path: Path) -> None:
     pairs(write, 2)
-    write("set/images/scan.tif", GREY)
+    write("set/images/scan.pcx", GREY)
     write("set/masks/scan.png", 255)
     assert ", 1 masks without a picture" in open_dataset(str(tmp_path / "set")).description
 
