@@ -172,6 +172,7 @@ class Ladder:
         from seg.exporting.precision import RUNGS, rewrite
         from seg.exporting.tensorrt import Options, build, inspected
         from seg.files.atomic import sha256_of
+        from seg.kinds import Precision
         from seg.predictors.segmenter import Segmenter
         from seg.runtimes.engine_metadata import EngineCard
         from seg.runtimes.trt import TrtRuntime, deserialize
@@ -188,7 +189,7 @@ class Ladder:
         plan = build(model.SerializeToString(), self.spec.canvas_hw, options)
         engine = deserialize(plan, self.args.version_compatible)
         card = EngineCard(
-            spec=dataclasses.replace(self.spec, precision=precision),
+            spec=dataclasses.replace(self.spec, precision=Precision(precision)),
             machine=self.here,
             plan_sha256=hashlib.sha256(plan).hexdigest(),
             onnx_sha256=sha256_of(self.path),

@@ -58,14 +58,14 @@ def random_dinov2(path: Path) -> None:
     from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
     from seg.models.checkpoint import save_net
     from seg.models.nets import SegmentationNet
-    from seg.spec import ModelSpec
+    from seg.spec import ModelSpec, segmentation_outputs
 
     torch.manual_seed(0)
     name = "dinov2_vits14"
     backbone = Backbone(DinoVisionTransformer(CONFIGS[name]), name=name, source="random")
     spec = ModelSpec(
         arch=name,
-        classes=("background", "person"),
+        outputs=segmentation_outputs(("background", "person")),
         input_hw=(640, 640),
         stride=backbone.patch_size,
         layers=backbone.layers,

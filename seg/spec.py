@@ -1,24 +1,30 @@
-"""ModelSpec: what an artifact says of itself.
+"""ModelSpec: what an artifact says about itself.
 
 Training writes it, export copies it, runtimes read it: no app asks for classes or a mean.
 """
 
 import dataclasses
 import json
-import math
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
-from seg.errors import ArtifactError
+from seg.errors import ArtifactError, SpecMismatch
+from seg.kinds import Precision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 METADATA_KEY = "dinoseg.spec"
+SEGMENTATION = "segmentation"
+MAX_LABELS = 255  # labels are uint8, and 255 marks pixels to ignore
+MAX_SIDE = 16384
+# What older files say though it was never otherwise.
+LEGACY_FIELDS = {"task": "segment", "colours": "RGB"}
 POSITIVE = ("input_hw", "stride", "canvas_hw", "batch", "std")
-# What older files say of themselves though it was never otherwise.
-RETIRED = {"task": "segment", "colours": "RGB"}
+SIZES = ("input_hw", "stride", "canvas_hw")
+CHOICES = {"fit": ("letterbox", "center_crop"), "input_kind": ("images", "frames")}
 
 
 def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,49 +32,108 @@ def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Output:
+    """One named array that a network returns.
+
+    Attributes:
+        name: The array's name in every file format, such as `logits`.
+        task: What it is for, such as `segmentation`; a key of the task registries.
+        classes: Class names; the index is the label. Empty where the task has none.
+    """
+
+    name: str
+    task: str
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+        for field in ("name", "task"):
+            if not getattr(self, field):
+                raise _wrong(field, "", "a word")
+        if self.task == SEGMENTATION and not 1 <= len(self.classes) <= MAX_LABELS:
+            raise _wrong("classes", self.classes, f"1 to {MAX_LABELS} names")
+
+
+def segmentation_outputs(classes: tuple[str, ...], name: str = "logits") -> tuple[Output]:
+    """Returns the outputs of a network that scores each pixel; class 0 is the background."""
+    return (Output(name, SEGMENTATION, classes),)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSpec:
-    """What a network is, in terms that every runtime understands.
+    """What a network is, in terms that every runtime understands; checked when it is made.
 
     Attributes:
         arch: `lite`, or the backbone's official name, such as `dinov2_vits14`.
-        classes: Class names; the index is the label. Index 0 is the background.
-        merged: Classes beyond `classes` that the head scores; the best of them is the background.
-            Empty where the head scores `classes`.
-        input_hw: Size that a picture is fitted into before it is padded, height first.
+        outputs: What the network returns, at least one, each under its own name.
+        merged: Classes beyond those of the segmentation output that the head scores; the best of
+            them is the background. Empty where the head scores no others.
+        input_hw: Size that an image is fitted into before it is padded, height first.
+        fit: How it is fitted: `letterbox`, or `center_crop`.
         stride: Both sides of the network's input are multiples of it.
         canvas_hw: The one input size of a static graph; None where any multiple of `stride` runs.
+        batch: Number of images that a static graph takes at once; None where any number runs.
+        input_kind: `images`, float32 `(B, 3, H, W)` RGB 0..1; or `frames`, uint8 `(B, H, W, 3)`
+            BGR, of a graph that holds its own pre- and post-processing, for other programs.
         layers: Backbone blocks that the head reads, from 0; empty for `lite`.
         backbone: Where the backbone's weights come from, with their hash; empty for `lite`.
+        weights_id: Hash of the weights under their official names; empty where none was taken.
         mean: Channel means in RGB, 0..1; subtracted inside the network.
-        std: Channel deviations in RGB, 0..1; divided by inside the network.
+        std: Channel standard deviations in RGB, 0..1; divided by inside the network.
         precision: Type of the weights in the file.
-        outputs: `logits` of float32 pictures; or `mask`, labels of raw frames, for other programs.
-        batch: Number of pictures that a static graph takes at once; None where any number runs.
         source_sha256: Hash of the checkpoint that an exported file was made from.
         made_with: Product and library versions.
+
+    Raises:
+        ArtifactError: A field is of the wrong kind or outside its range.
     """
 
     arch: str
-    classes: tuple[str, ...]
+    outputs: tuple[Output, ...]
     input_hw: tuple[int, int]
     stride: int
     canvas_hw: tuple[int, int] | None = None
+    batch: int | None = None
+    fit: str = "letterbox"
+    input_kind: str = "images"
     merged: tuple[str, ...] = ()
     layers: tuple[int, ...] = ()
     backbone: str = ""
+    weights_id: str = ""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    precision: str = "float32"
-    outputs: str = "logits"
-    batch: int | None = None
+    precision: Precision = Precision.FLOAT32
     source_sha256: str = ""
     made_with: str = ""
 
+    def __post_init__(self) -> None:
+        if self.precision in list(Precision):  # also a plain string, as files have it
+            object.__setattr__(self, "precision", Precision(self.precision))
+        _check_fields(self)
+        _check_ranges(self)
+
     @property
     def pad_rgb(self) -> tuple[float, float, float]:
-        """Colour of the padding, RGB 0..1: the mean, so it is 0 after normalisation."""
+        """Color of the padding, RGB 0..1: the mean, so it is 0 after normalization."""
         return self.mean
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names of the segmentation output; raises SpecMismatch as `output` does."""
+        return self.output(SEGMENTATION).classes
+
+    def output(self, task: str) -> Output:
+        """Returns the output for a task.
+
+        Raises:
+            SpecMismatch: There is none, or more than one.
+        """
+        found = [output for output in self.outputs if output.task == task]
+        if len(found) == 1:
+            return found[0]
+        tasks = ", ".join(output.task for output in self.outputs)
+        raise SpecMismatch(f"Expected a model with one output for {task}; this one is for {tasks}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain lists, numbers and strings, for a checkpoint or JSON."""
@@ -80,28 +145,15 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Builds a spec from `to_dict`'s values.
+        """Builds a spec from `to_dict`'s values, or from those of older versions.
 
         Raises:
             ArtifactError: A field is missing, unknown or of the wrong kind.
         """
-        if not isinstance(values, dict):
-            raise ArtifactError("The model's spec is not a JSON object.")
-        values = {k: v for k, v in values.items() if k not in RETIRED or v != RETIRED[k]}
-        kinds = {field.name: field.type for field in dataclasses.fields(cls)}
-        unknown = sorted(map(str, set(values) - set(kinds)))
-        if unknown:
-            raise ArtifactError(
-                f"The model's spec has fields this version does not know: {', '.join(unknown)}. "
-                "It was made by another version of dinoseg; export or train it again."
-            )
-        values = tuples(values)
-        for name, value in values.items():
-            if expected := _expected(name, value, kinds[name]):
-                raise ArtifactError(
-                    f"The model's spec says {name} is {value!r}; expected {expected}. Export or "
-                    "train it again."
-                )
+        values = tuples(_upgrade(_object(values, "spec")))
+        _refuse_unknown(cls, values)
+        if isinstance(values.get("outputs"), tuple):
+            values["outputs"] = tuple(map(_read_output, values["outputs"]))
         try:
             return cls(**values)
         except TypeError as error:
@@ -112,30 +164,104 @@ class ModelSpec:
         """Builds a spec from `to_json`'s text; raises ArtifactError as `from_dict` does."""
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ArtifactError(f"The model's spec is not JSON: {error}.") from error
         return cls.from_dict(values)
 
 
-def _expected(name: str, value: Any, kind: Any) -> str:
-    """Says what a field should have been; empty where it is that."""
-    if not _is_of(value, kind):
-        return kind.__name__ if isinstance(kind, type) else str(kind)
-    if name == "classes" and not value:
-        return "at least one name"
-    if name in POSITIVE and value is not None:
-        return "" if min(value if isinstance(value, tuple) else (value,)) > 0 else "more than 0"
-    return ""
+def _object(values: Any, name: str) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise ArtifactError(f"The model's {name} is not a JSON object.")
+    return values
+
+
+def _upgrade(values: dict[str, Any]) -> dict[str, Any]:
+    """Turns the fields of older files into today's: `classes`, and `outputs` as one word."""
+    values = {k: v for k, v in values.items() if k not in LEGACY_FIELDS or v != LEGACY_FIELDS[k]}
+    if "classes" not in values:
+        return values
+    classes, name = values.pop("classes"), values.pop("outputs", "logits")
+    if name not in ("logits", "mask"):
+        raise _wrong("outputs", name, "logits or mask")
+    kind = "frames" if name == "mask" else "images"
+    output = {"name": name, "task": SEGMENTATION, "classes": classes}
+    return values | {"outputs": [output], "input_kind": kind}
+
+
+def _read_output(values: Any) -> Output:
+    values = tuples(_object(values, "output"))
+    _refuse_unknown(Output, values)
+    try:
+        return Output(**values)
+    except TypeError as error:
+        raise ArtifactError(f"The model's output is incomplete: {error}.") from error
+
+
+def _refuse_unknown(kind: type[Any], values: Mapping[str, Any]) -> None:
+    known = {field.name for field in dataclasses.fields(kind)}
+    if unknown := sorted(map(reprlib.repr, set(values) - known)):
+        raise ArtifactError(
+            f"The model's spec has fields this version does not know: {', '.join(unknown[:9])}. "
+            "It was made by another version of dinoseg; export or train it again."
+        )
+
+
+def _check_fields(made: Any) -> None:
+    """Raises where a field's value is not of the field's type."""
+    for field in dataclasses.fields(made):
+        value = getattr(made, field.name)
+        if not _is_of(value, field.type):
+            raise _wrong(field.name, value, _name_of(field.type))
+
+
+def _name_of(kind: Any) -> str:
+    if kind is Precision:
+        return f"one of {', '.join(Precision)}"
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def _check_ranges(spec: ModelSpec) -> None:
+    """Raises where a value is of its type and still makes no sense."""
+    for name in POSITIVE:
+        if min(_numbers(spec, name), default=1) <= 0:
+            raise _wrong(name, getattr(spec, name), "more than 0")
+    for name in SIZES:
+        if max(_numbers(spec, name), default=1) > MAX_SIDE:
+            raise _wrong(name, getattr(spec, name), f"at most {MAX_SIDE}")
+    for name, choices in CHOICES.items():
+        if getattr(spec, name) not in choices:
+            raise _wrong(name, getattr(spec, name), " or ".join(choices))
+    names = [output.name for output in spec.outputs]
+    if not names or len(set(names)) < len(names):
+        raise _wrong("outputs", spec.outputs, "at least one, with different names")
+    if min(spec.layers, default=0) < 0:
+        raise _wrong("layers", spec.layers, "0 or more")
+    if any(side % spec.stride for side in spec.canvas_hw or ()):
+        raise _wrong("canvas_hw", spec.canvas_hw, f"multiples of the stride, {spec.stride}")
+
+
+def _numbers(spec: ModelSpec, name: str) -> tuple[float, ...]:
+    value = getattr(spec, name)
+    return value if isinstance(value, tuple) else () if value is None else (value,)
+
+
+def _wrong(name: str, value: object, expected: str) -> ArtifactError:
+    # reprlib: a hostile value may be endless, or nested deeper than repr can follow.
+    return ArtifactError(
+        f"The model's spec says {name} is {reprlib.repr(value)}; expected {expected}. Export or "
+        "train it again."
+    )
 
 
 def _is_of(value: object, kind: Any) -> bool:
-    """Tells whether a value is of a field's kind; a whole number is a float, too, but no bool."""
+    """Tells whether a value is of a field's type; a whole number is a float, too, but no bool."""
     if isinstance(kind, types.UnionType):
         return any(_is_of(value, one) for one in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         return isinstance(value, tuple) and _are_of(value, typing.get_args(kind))
     if kind is float:
-        return _is_of(value, int) or (isinstance(value, float) and math.isfinite(value))
+        # The bound keeps out infinity, NaN and integers too large for a float.
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e6
     return isinstance(value, kind) and not isinstance(value, bool)
 
 

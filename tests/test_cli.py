@@ -5,10 +5,15 @@ import onnx
 import pytest
 
 from seg import ArtifactError, Segmenter, cli
-from seg.spec import METADATA_KEY, ModelSpec
+from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.verification.self_test import GOLDEN_KEY, record
 
-SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(32, 48), stride=16)
+SPEC = ModelSpec(
+    arch="lite",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(32, 48),
+    stride=16,
+)
 
 
 @pytest.fixture

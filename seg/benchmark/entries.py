@@ -79,7 +79,7 @@ class Entry:
         from seg.runtimes.ort import spec_of
 
         spec = spec_of(self.path)
-        return spec if spec.outputs == "mask" else None
+        return spec if spec.input_kind == "frames" else None
 
     def variants(self) -> Iterator[Self]:
         """Yields every engine, precision and smaller size that this entry leaves open."""

@@ -3,7 +3,7 @@
 from seg.models.nets import SegmentationNet
 from seg.models.official_weights import RANDOM, load_backbone
 from seg.runtimes.pytorch import TorchRuntime, pick_device
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 
 NAME = "dinov2_vits14"
 
@@ -18,7 +18,7 @@ def open_seed(device: str) -> TorchRuntime:
     backbone = load_backbone(NAME, RANDOM)
     spec = ModelSpec(
         arch=NAME,
-        classes=("background", "person"),
+        outputs=segmentation_outputs(("background", "person")),
         input_hw=(640, 640),
         stride=backbone.patch_size,
         canvas_hw=(644, 644),

@@ -47,7 +47,7 @@ class MaskNet(nn.Module):
 
 def example(spec: ModelSpec) -> tuple[Tensor, tuple[str, str], Any]:
     """Returns an input to trace with, the names of input and output, and which sides are free."""
-    if spec.canvas_hw and spec.outputs == "mask":
+    if spec.canvas_hw and spec.input_kind == "frames":
         frames = torch.zeros(spec.batch or 1, *spec.canvas_hw, 3, dtype=torch.uint8)
         return frames, ("frames", "mask"), None
     if spec.canvas_hw:
@@ -62,4 +62,4 @@ def example(spec: ModelSpec) -> tuple[Tensor, tuple[str, str], Any]:
 def wrap(net: nn.Module, spec: ModelSpec) -> nn.Module:
     """Returns what a spec's `precision` and `outputs` ask for; `net` itself is not changed."""
     inner = NarrowNet(net, torch.float16) if spec.precision == "float16" else net
-    return (MaskNet(inner) if spec.outputs == "mask" else inner).eval()
+    return (MaskNet(inner) if spec.input_kind == "frames" else inner).eval()

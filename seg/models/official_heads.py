@@ -17,7 +17,7 @@ from seg.models.base import Net
 from seg.models.class_names import BACKGROUND, BY_COUNT
 from seg.models.nets import build_net
 from seg.models.official_weights import find_file, load_backbone
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 
 PREFIX = "decode_head."
 NORM = tuple(f"bn.{k}" for k in ("weight", "bias", "running_mean", "running_var"))
@@ -170,7 +170,7 @@ def assemble(
     vit = load_backbone(arch, backbone, range(config.depth - blocks, config.depth))
     spec = ModelSpec(
         arch=arch,
-        classes=classes,
+        outputs=segmentation_outputs(classes),
         merged=merged,
         input_hw=input_hw,
         stride=vit.patch_size,

@@ -4,10 +4,14 @@ from collections.abc import Callable, Mapping
 
 from seg.results import Float32
 from seg.runtimes.base import Runtime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 
 DEFAULT = ModelSpec(
-    arch="fake", classes=("background", "person"), input_hw=(64, 64), stride=16, made_with="fake"
+    arch="fake",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(64, 64),
+    stride=16,
+    made_with="fake",
 )
 
 

@@ -71,7 +71,7 @@ def open_runtime(
     chosen = {"precision": precision, "modes": tuple(modes)}
     given = {key: value for key, value in chosen.items() if value}
     opened: Runtime = engine.open_file(path, device, **given)
-    if opened.spec.outputs != "logits":
+    if opened.spec.input_kind != "images":
         opened.close()
         raise SpecMismatch(
             f"'{path.name}' turns raw frames into masks, for other programs; "

@@ -8,7 +8,7 @@ from seg._version import __version__
 from seg.models.base import Net, count_parameters
 from seg.models.nets import build_net
 from seg.models.official_weights import load_backbone
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.config import SegmentationConfig
 
 
@@ -21,7 +21,7 @@ def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
     torch.manual_seed(config.seed)
     spec = ModelSpec(
         arch=config.arch,
-        classes=config.classes,
+        outputs=segmentation_outputs(config.classes),
         input_hw=config.input_hw,
         stride=32,
         made_with=f"dinoseg {__version__}, torch {torch.__version__}",

@@ -40,7 +40,7 @@ def accept(
         ParityError: They differ by more than rounding.
     """
     describe(path, {METADATA_KEY: spec.to_json()})
-    if spec.outputs == "mask":
+    if spec.input_kind == "frames":
         parity, scores = compare_graph(source, path, frames), golden.record(source)
     else:
         with Segmenter(path, device="cpu") as exported:
@@ -61,7 +61,7 @@ def accept(
         golden.GOLDEN_KEY: scores,
     }
     describe(path, properties | dict(extra))
-    if spec.outputs == "logits":
+    if spec.input_kind == "images":
         with Segmenter(path, device="cpu") as exported:
             golden.verify(exported)
     return parity

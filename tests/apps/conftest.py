@@ -5,11 +5,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from seg.spec import METADATA_KEY, ModelSpec
+from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.video.recorder import Mp4Writer
 
 SPEC = ModelSpec(
-    arch="tiny", classes=("background", "person"), input_hw=(64, 96), stride=4, made_with="a test"
+    arch="tiny",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(64, 96),
+    stride=4,
+    made_with="a test",
 )
 
 

@@ -11,7 +11,7 @@ from seg.benchmark import seed
 from seg.benchmark.lanes import ModelLane, SeedLane
 from seg.benchmark.race import STAGES, Stopwatch
 from seg.runtimes.fake import FakeRuntime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 from seg.video.base import Frame
 from tests.on_device import OnDevice
 
@@ -68,7 +68,12 @@ def test_every_stage_of_every_model_is_in_the_report(bench, clip, squares, tiny,
 
 
 def test_the_yardstick_is_the_ratio_of_one(bench, clip, tiny, here, monkeypatch, capsys):
-    spec = ModelSpec(arch="fake", classes=("background", "person"), input_hw=(640, 640), stride=14)
+    spec = ModelSpec(
+        arch="fake",
+        outputs=segmentation_outputs(("background", "person")),
+        input_hw=(640, 640),
+        stride=14,
+    )
     monkeypatch.setattr(seed, "open_seed", lambda device: FakeRuntime(thirds, spec))
     assert bench("--input", clip, "--model", tiny, "--baseline", "seed") == 0
     lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
@@ -111,7 +116,12 @@ def test_the_seeds_loop_draws_what_it_is_told(clip, monkeypatch):
         seen.append(images)
         return thirds(images)
 
-    spec = ModelSpec(arch="fake", classes=("background", "person"), input_hw=(640, 640), stride=14)
+    spec = ModelSpec(
+        arch="fake",
+        outputs=segmentation_outputs(("background", "person")),
+        input_hw=(640, 640),
+        stride=14,
+    )
     with SeedLane("seed", clip, FakeRuntime(network, spec)) as lane:
         monkeypatch.setattr(lane, "encode", lambda picture, watch: drawn.append(picture))
         image = np.full((90, 160, 3), (10, 120, 250), np.uint8)

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from seg import cli
-from seg.spec import METADATA_KEY, ModelSpec
+from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,7 +44,9 @@ def write_model(path: Path, classes: tuple[str, ...] = ("background", "person"))
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    spec = ModelSpec(arch="lite", classes=classes, input_hw=(48, 64), stride=16)
+    spec = ModelSpec(
+        arch="lite", outputs=segmentation_outputs(classes), input_hw=(48, 64), stride=16
+    )
     helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     onnx.save(model, path)
     return path

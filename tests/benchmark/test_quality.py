@@ -9,9 +9,11 @@ from seg.data import open_dataset
 from seg.imaging.guided_filter import EPSILON
 from seg.metrics import Tally
 from seg.runtimes.fake import FakeRuntime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 
-SPEC = ModelSpec(arch="fake", classes=("background", "person"), input_hw=(64, 64), stride=8)
+SPEC = ModelSpec(
+    arch="fake", outputs=segmentation_outputs(("background", "person")), input_hw=(64, 64), stride=8
+)
 
 
 def coarse(images):

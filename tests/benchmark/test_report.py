@@ -11,7 +11,7 @@ from seg.benchmark.race import Times
 from seg.benchmark.report import Row, front, markdown, plan, speedup
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes.fake import FakeRuntime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 
 
 def row(name, fps, iou=None, imgsz=(64, 64)):
@@ -84,7 +84,9 @@ def test_a_model_alone_is_timed_on_whole_batches_after_warming_up():
         runtime.enqueued_s = next(enqueued, None)
         return images[:, :2]
 
-    spec = ModelSpec(arch="fake", classes=("a", "b"), input_hw=(60, 96), stride=32)
+    spec = ModelSpec(
+        arch="fake", outputs=segmentation_outputs(("a", "b")), input_hw=(60, 96), stride=32
+    )
     runtime = FakeRuntime(network, spec)
     found = alone("m", Segmenter(runtime), 8, 3, 2, lambda: next(clock))
     assert shapes == 5 * [(8, 3, 64, 96)]

@@ -12,10 +12,15 @@ from onnx import TensorProto, helper, numpy_helper
 from export import to_onnx
 from seg import Segmenter, cli
 from seg.runtimes.open import open_runtime
-from seg.spec import METADATA_KEY, ModelSpec
+from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.verification.self_test import verify
 
-SPEC = ModelSpec(arch="tiny", classes=("background", "person"), input_hw=(96, 128), stride=4)
+SPEC = ModelSpec(
+    arch="tiny",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(96, 128),
+    stride=4,
+)
 
 
 def picture(index):

@@ -10,7 +10,6 @@ from export import to_onnx
 from seg import Segmenter, SpecMismatch, cli
 from seg.benchmark.entries import Entry
 from seg.benchmark.gate import hold
-from seg.exporting import onnx_graph
 from seg.imaging.image_io import photo
 from seg.imaging.letterbox import Letterbox
 from seg.models.backbone import Backbone
@@ -20,7 +19,7 @@ from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import SegmentationNet
 from seg.runtimes.open import open_runtime
 from seg.runtimes.ort import run_graph
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 from seg.video.recorder import Mp4Writer
 
 CLASSES = ("background", "person")
@@ -35,7 +34,11 @@ def dino(tmp_path_factory):
         torch.manual_seed(0)
         backbone = Backbone(DinoVisionTransformer(tiny), name="tiny14", source="random")
         spec = ModelSpec(
-            arch="tiny14", classes=CLASSES, input_hw=(70, 98), stride=14, layers=backbone.layers
+            arch="tiny14",
+            outputs=segmentation_outputs(CLASSES),
+            input_hw=(70, 98),
+            stride=14,
+            layers=backbone.layers,
         )
         net = SegmentationNet(backbone, 2, spec.mean, spec.std)
         bright, dark = (torch.full((1, 3, 70, 98), value) for value in (0.9, 0.1))
@@ -172,10 +175,10 @@ def test_the_aspect_of_a_video(tmp_path):
     ],
 )
 def test_what_contradicts_itself_is_refused(tmp_path, arch, choices, said):
-    spec = ModelSpec(arch=arch, classes=CLASSES, input_hw=(64, 64), stride=32)
+    spec = ModelSpec(arch=arch, outputs=segmentation_outputs(CLASSES), input_hw=(64, 64), stride=32)
     (tmp_path / "file.pt").write_text("")
     with pytest.raises(SpecMismatch, match=said):
-        onnx_graph.export_spec(spec, tmp_path / "file.pt", None, **choices)
+        to_onnx.export_spec(spec, tmp_path / "file.pt", None, **choices)
 
 
 def test_a_frame_on_the_canvas_as_bytes_is_the_packed_one():

@@ -10,13 +10,12 @@ import torch
 
 from export import to_onnx
 from seg import ParityError, Segmenter, cli
-from seg.exporting import onnx_graph
 from seg.imaging.image_io import photo
 from seg.models.backbone import Backbone
 from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
 from seg.models.checkpoint import save_net
 from seg.models.nets import SegmentationNet, build_net
-from seg.spec import METADATA_KEY, ModelSpec
+from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.verification.self_test import verify
 
 CLASSES = ("background", "person")
@@ -26,7 +25,9 @@ CLASSES = ("background", "person")
 def lite(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("lite") / "lite.pt"
-    spec = ModelSpec(arch="lite", classes=CLASSES, input_hw=(320, 320), stride=32)
+    spec = ModelSpec(
+        arch="lite", outputs=segmentation_outputs(CLASSES), input_hw=(320, 320), stride=32
+    )
     save_net(path, build_net(spec), spec)
     return path
 
@@ -41,7 +42,11 @@ def dino(tmp_path_factory, module_patch):
     torch.manual_seed(0)
     backbone = Backbone(DinoVisionTransformer(tiny), name="tiny14", source="random")
     spec = ModelSpec(
-        arch="tiny14", classes=CLASSES, input_hw=(140, 140), stride=14, layers=backbone.layers
+        arch="tiny14",
+        outputs=segmentation_outputs(CLASSES),
+        input_hw=(140, 140),
+        stride=14,
+        layers=backbone.layers,
     )
     net = SegmentationNet(backbone, 2, spec.mean, spec.std)
     torch.nn.init.normal_(net.head.conv_seg.weight)
@@ -75,7 +80,8 @@ def test_the_file_describes_itself_and_no_machine(lite, tmp_path):
     model = onnx.load(str(tmp_path / "person.onnx"))
     values = {prop.key: prop.value for prop in model.metadata_props}
     spec = json.loads(values[METADATA_KEY])
-    assert spec["classes"] == list(CLASSES) and spec["layers"] == []
+    outputs = [{"name": "logits", "task": "segmentation", "classes": list(CLASSES)}]
+    assert spec["outputs"] == outputs and spec["layers"] == []
     assert len(spec["source_sha256"]) == 64 and spec["input_hw"] == [320, 320]
     parity = json.loads(values["dinoseg.parity"])
     assert parity["frames"] == 4 and len(parity["frames_sha256"]) == 4
@@ -109,14 +115,14 @@ def test_opset_18_is_there_for_tensorrt(dino, tmp_path):
 
 
 def test_an_export_that_draws_other_masks_leaves_nothing(lite, tmp_path, monkeypatch, capsys):
-    write = onnx_graph.write_onnx
+    write = to_onnx.write_onnx
 
     def write_other(net, spec, path, opset):
         torch.nn.init.normal_(net.head.weight)
         write(net, spec, path, opset)
         torch.nn.init.normal_(net.head.weight)
 
-    monkeypatch.setattr(onnx_graph, "write_onnx", write_other)
+    monkeypatch.setattr(to_onnx, "write_onnx", write_other)
     assert export(lite, tmp_path / "person.onnx") == 1
     assert "masks differ" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -10,20 +10,20 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from export.to_onnx import write_onnx
 from seg import Segmenter, SpecMismatch
-from seg.exporting.onnx_graph import write_onnx
 from seg.exporting.precision import RUNGS, has_islands, rewrite
 from seg.imaging.image_io import photo
 from seg.models.backbone import Backbone
 from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
 from seg.models.nets import SegmentationNet
 from seg.runtimes.fake import FakeRuntime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 from seg.verification.parity import compare
 
 SPEC = ModelSpec(
-    arch="tiny14", classes=("background", "person"), input_hw=(140, 140), canvas_hw=(140, 140),
-    stride=14,
+    arch="tiny14", outputs=segmentation_outputs(("background", "person")), input_hw=(140, 140),
+    canvas_hw=(140, 140), stride=14,
 )  # fmt: skip
 FLOAT, HALF, BF16 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16
 

@@ -6,7 +6,7 @@ import pytest
 from seg import Segmenter, ShapeError
 from seg.imaging.guided_filter import EPSILON, GuidedFilter, luminance
 from seg.runtimes.fake import FakeRuntime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 
 RNG = np.random.default_rng(0)
 
@@ -80,7 +80,9 @@ def test_coarse_scores_move_to_the_pictures_edge():
         # Sees the edge in its cell, 32 to 48, and calls all of the cell person.
         return np.stack([-person, person], 1).astype(np.float32)
 
-    spec = ModelSpec(arch="fake", classes=("no", "yes"), input_hw=(128, 128), stride=16)
+    spec = ModelSpec(
+        arch="fake", outputs=segmentation_outputs(("no", "yes")), input_hw=(128, 128), stride=16
+    )
     plain = Segmenter(FakeRuntime(coarse, spec))(image).labels
     guided = Segmenter(FakeRuntime(coarse, spec), guided=True)(image).labels
     truth = np.zeros((128, 128), bool)

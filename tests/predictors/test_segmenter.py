@@ -8,7 +8,7 @@ from seg import EngineFailure, Segmenter, ShapeError, SpecMismatch
 from seg.imaging.letterbox import Letterbox
 from seg.predictors.segmenter import labels_of
 from seg.runtimes.fake import DEFAULT, FakeRuntime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 
 
 def red_is_person(images):
@@ -20,7 +20,12 @@ def red_is_person(images):
 
 @pytest.mark.parametrize("hw", [(240, 320), (241, 317), (320, 100), (33, 500)])
 def test_a_red_square_is_found_where_it_is(hw):
-    spec = ModelSpec(arch="fake", classes=("background", "person"), input_hw=(640, 640), stride=32)
+    spec = ModelSpec(
+        arch="fake",
+        outputs=segmentation_outputs(("background", "person")),
+        input_hw=(640, 640),
+        stride=32,
+    )
     image = np.full((*hw, 3), (200, 100, 50), np.uint8)
     top, left, bottom, right = hw[0] // 4, hw[1] // 4, 3 * hw[0] // 4, 3 * hw[1] // 4
     image[top:bottom, left:right] = (50, 100, 200)

@@ -7,7 +7,7 @@ from seg import Segmenter, SpecMismatch
 from seg.imaging.letterbox import Letterbox
 from seg.predictors.tta import RATIOS, Look, covering, mean_labels, offsets, slide
 from seg.runtimes.fake import FakeRuntime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 
 RNG = np.random.default_rng(0)
 
@@ -15,7 +15,11 @@ RNG = np.random.default_rng(0)
 def spec(canvas_hw=None, input_hw=(64, 64), count=2):
     classes = tuple(f"class {i}" for i in range(count))
     return ModelSpec(
-        arch="fake", classes=classes, input_hw=input_hw, stride=16, canvas_hw=canvas_hw
+        arch="fake",
+        outputs=segmentation_outputs(classes),
+        input_hw=input_hw,
+        stride=16,
+        canvas_hw=canvas_hw,
     )
 
 

@@ -11,17 +11,21 @@ import onnx
 import pytest
 import torch
 
+from export.to_onnx import export_spec, write_onnx
 from seg import ArtifactError, EngineFailure, EngineMissing, Segmenter, ShapeError
-from seg.exporting.onnx_graph import export_spec, write_onnx
 from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
 from seg.runtimes.fake import FakeRuntime
 from seg.runtimes.open import ENGINES, open_runtime
 from seg.runtimes.ov import openvino  # by this door, which keeps it from calling home
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 
 SPEC = ModelSpec(
-    arch="lite", classes=("background", "person"), input_hw=(64, 96), stride=32, made_with="test"
+    arch="lite",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(64, 96),
+    stride=32,
+    made_with="test",
 )
 
 

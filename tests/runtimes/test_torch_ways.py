@@ -12,10 +12,15 @@ from seg.runtimes import cuda_graph as cuda
 from seg.runtimes import pytorch
 from seg.runtimes.open import open_runtime
 from seg.runtimes.pytorch import TorchRuntime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 from tests.fake_tensorrt import World, cpu_torch
 
-SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(64, 96), stride=32)
+SPEC = ModelSpec(
+    arch="lite",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(64, 96),
+    stride=32,
+)
 CPU = torch.device("cpu")
 
 

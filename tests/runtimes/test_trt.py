@@ -14,11 +14,15 @@ from seg import ArtifactError, EngineFailure, EngineMissing, Segmenter, ShapeErr
 from seg.predictors.segmenter import labels_of
 from seg.runtimes.engine_metadata import EngineCard, Machine
 from seg.runtimes.open import open_runtime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 
 HERE = Machine(tensorrt="10.3.0", gpu="Fake GPU", capability="8.7")
 SPEC = ModelSpec(
-    arch="lite", classes=("background", "person"), input_hw=(60, 90), canvas_hw=(64, 96), stride=32
+    arch="lite",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(60, 90),
+    canvas_hw=(64, 96),
+    stride=32,
 )
 
 

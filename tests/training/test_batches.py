@@ -9,11 +9,16 @@ import torch
 from seg.data import open_dataset
 from seg.data.augment import Augment, paste
 from seg.models.nets import build_net
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.batches import Batches
 from seg.training.config import LITE, SegmentationConfig
 
-SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(96, 96), stride=32)
+SPEC = ModelSpec(
+    arch="lite",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(96, 96),
+    stride=32,
+)
 SMALL = dataclasses.replace(LITE, input_hw=(96, 96), crop_hw=(64, 64), batch=4, samples=8)
 
 

@@ -16,7 +16,7 @@ from seg import cli
 from seg.models.backbones.vit import CONFIGS
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.models.nets import build_net
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 from tests.training.killed import GOLDEN
 from train import main
 
@@ -72,7 +72,12 @@ def weights(golden, tmp_path_factory):
 def teacher(tmp_path_factory):
     """A network that has learned nothing, and says so of every picture alike."""
     path = tmp_path_factory.mktemp("teacher") / "teacher.pt"
-    spec = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(96, 96), stride=32)
+    spec = ModelSpec(
+        arch="lite",
+        outputs=segmentation_outputs(("background", "person")),
+        input_hw=(96, 96),
+        stride=32,
+    )
     torch.manual_seed(0)
     save_net(path, build_net(spec), spec)
     return path

@@ -8,17 +8,22 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from export.to_onnx import export_spec, write_onnx
 from seg import cli
 from seg.errors import ArtifactError, SpecMismatch
-from seg.exporting.onnx_graph import export_spec, write_onnx
 from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import build_net
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.segmentation import Trainer
 from seg.training.start import start_from
 from train import main
 
-SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(96, 96), stride=32)
+SPEC = ModelSpec(
+    arch="lite",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(96, 96),
+    stride=32,
+)
 LITE = ["--arch", "lite", "--imgsz", "96", "96", "--crop", "64", "64", "--precision", "float32"]
 LITE += ["--batch", "4", "--samples", "16", "--warmup", "2", "--epochs", "1"]
 
@@ -79,7 +84,7 @@ def test_in_training_an_unfolded_net_says_it_too(trained):
 
 @pytest.mark.parametrize("suffix", ["pt", "onnx"])
 def test_other_classes_get_a_new_head_and_the_rest_stays(trained, suffix):
-    spec = dataclasses.replace(SPEC, classes=("background", "cat", "dog"))
+    spec = dataclasses.replace(SPEC, outputs=segmentation_outputs(("background", "cat", "dog")))
     net = build_net(spec)
     before = {name: part.clone() for name, part in net.state_dict().items()}
     text = start_from(trained / f"net.{suffix}", net, spec, lambda: views(8, 1))
@@ -154,7 +159,13 @@ def test_what_is_no_start_is_one_line_and_begins_no_run(trained, discs, tmp_path
 
 def test_a_head_on_other_layers_is_another_network(trained, tmp_path, tiny):
     one, other = (
-        ModelSpec(arch="tiny", classes=SPEC.classes, input_hw=(84, 84), stride=14, layers=layers)
+        ModelSpec(
+            arch="tiny",
+            outputs=segmentation_outputs(SPEC.classes),
+            input_hw=(84, 84),
+            stride=14,
+            layers=layers,
+        )
         for layers in ((2, 3), (3,))
     )
     save_net(tmp_path / "one.pt", build_net(one), one)
@@ -166,7 +177,13 @@ def test_a_head_on_other_layers_is_another_network(trained, tmp_path, tiny):
 
 def test_the_frozen_backbone_is_not_the_files_to_change(tmp_path, tiny):
     """Its features are kept under its own hash, which other weights would belie."""
-    spec = ModelSpec(arch="tiny", classes=SPEC.classes, input_hw=(84, 84), stride=14, layers=(3,))
+    spec = ModelSpec(
+        arch="tiny",
+        outputs=segmentation_outputs(SPEC.classes),
+        input_hw=(84, 84),
+        stride=14,
+        layers=(3,),
+    )
     torch.manual_seed(0)
     source, net = build_net(spec), build_net(spec)
     with torch.no_grad():

@@ -15,21 +15,26 @@ from seg.errors import SpecMismatch
 from seg.evaluation.evaluate import evaluate
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.models.nets import build_net
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.batches import Batches
 from seg.training.config import LITE
 from seg.training.losses import distillation
 from seg.training.teacher import Teacher, doubts
 from train import main
 
-SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(96, 96), stride=32)
+SPEC = ModelSpec(
+    arch="lite",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(96, 96),
+    stride=32,
+)
 SMALL = ["--imgsz", "96", "96", "--crop", "64", "64", "--precision", "float32", "--batch", "4"]
 SMALL += ["--samples", "16", "--warmup", "2", "--ema", "0.8", "--scale", "0.8", "1.2"]
 
 
 def constant(path: Path, margin: float, classes=SPEC.classes) -> Path:
     """Writes a network that says the same of every pixel: logits 0 and `margin`."""
-    spec = dataclasses.replace(SPEC, classes=classes)
+    spec = dataclasses.replace(SPEC, outputs=segmentation_outputs(classes))
     net = build_net(spec)
     torch.nn.init.zeros_(net.head.weight)
     net.head.bias.data = torch.tensor([0.0, margin] + [-9.0] * (len(classes) - 2))

@@ -12,11 +12,16 @@ from seg import ArtifactError, ParityError, Segmenter
 from seg.imaging.image_io import photo
 from seg.models.nets import build_net
 from seg.runtimes.fake import FakeRuntime
-from seg.spec import ModelSpec
+from seg.spec import ModelSpec, segmentation_outputs
 from seg.verification.parity import compare
 from seg.verification.self_test import GOLDEN_KEY, picture, record, verify
 
-SPEC = ModelSpec(arch="lite", classes=("background", "person"), input_hw=(96, 128), stride=32)
+SPEC = ModelSpec(
+    arch="lite",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(96, 128),
+    stride=32,
+)
 
 
 @pytest.fixture(scope="module")
