@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from seg.errors import ArtifactError
 from seg.files.atomic import atomic
@@ -62,9 +63,24 @@ def load_net(path: Path) -> tuple[Net, ModelSpec]:
     """
     contents = read_checkpoint(path)
     spec = ModelSpec.from_dict(contents["spec"])
+    _check_state(contents["state"], spec, path)
     net = build_net(spec)
-    try:
-        net.load_state_dict(contents["state"], strict=True)
-    except RuntimeError as error:
-        raise ArtifactError(f"{path}: its weights do not fit its spec: {error}") from error
+    net.load_state_dict(contents["state"], strict=True)
     return net.eval(), spec
+
+
+def _check_state(state: object, spec: ModelSpec, path: Path) -> None:
+    """Raises unless names and shapes are those of the spec's network; builds none of its weights.
+
+    So a spec of a huge network beside other weights is refused at once.
+    """
+    with torch.device("meta"):
+        expected = {name: tensor.shape for name, tensor in build_net(spec).state_dict().items()}
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ArtifactError(f"{path}: its weights are not tensors by name; take another file.")
+    found = {name: tensor.shape for name, tensor in state.items()}
+    if wrong := sorted(str(k) for k in {*expected, *found} if expected.get(k) != found.get(k)):
+        raise ArtifactError(
+            f"{path}: its weights do not fit its spec, {spec.arch}: {len(wrong)} of them are "
+            f"missing, unknown or of another shape, the first is '{wrong[0]}'."
+        )
