@@ -22,8 +22,8 @@ class BoundaryCounts(Counts):
     other contour has one within a disc whose radius is 0.8 % of the diagonal, rounded up. The
     picture's border is no contour.
 
-    Where labels are 255 the prediction is taken for true, so that no edge appears there that is
-    in neither, and nothing is counted. A score that divides by zero is NaN.
+    Pixels labeled 255 are on neither side of an edge: nothing is counted there, and an edge lies
+    only between two pixels that are labeled. A score that divides by zero is NaN.
 
     The columns: pixels of both bands and of either; pixels of the predicted contour that are right
     and all of them; the same two of the true contour.
@@ -47,13 +47,12 @@ class BoundaryCounts(Counts):
         """
         present = classes_in(labels, predicted, len(self.counts))
         known = labels != IGNORE
-        truth = np.where(known, labels, predicted)
         diagonal = float(np.hypot(*labels.shape))
         width, radius = max(1, round(BAND * diagonal)), int(np.ceil(TOLERANCE * diagonal))
         for label in present:
-            true, called = truth == label, predicted == label
-            bands = band(true, width) & known, band(called, width) & known
-            edges = contour(true) & known, contour(called) & known
+            true, positive = labels == label, (predicted == label) & known
+            bands = [band(region, known & ~region, width) for region in (true, positive)]
+            edges = [contour(region, known & ~region) for region in (true, positive)]
             right = edges[1] & near(edges[0], radius), edges[0] & near(edges[1], radius)
             parts = bands[0] & bands[1], bands[0] | bands[1], right[0], edges[1], right[1], edges[0]
             self.counts[label] += [np.count_nonzero(part) for part in parts]
@@ -94,20 +93,22 @@ class BoundaryCounts(Counts):
 Region = NDArray[np.bool_]
 
 
-def band(region: Region, width: int) -> Region:
-    """Returns the region's pixels within `width` of its edge or of the picture's border."""
+def band(region: Region, rest: Region, width: int) -> Region:
+    """Returns the region's pixels within `width` of the rest or of the image's border."""
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * width + 1, 2 * width + 1))
-    border = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
-    inner = cv2.erode(region.view(np.uint8), kernel, **border)  # type: ignore[call-overload]
-    return np.asarray(region & (inner == 0))
+    border = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 1}
+    outer = cv2.dilate(rest.view(np.uint8), kernel, **border)  # type: ignore[call-overload]
+    return np.asarray(region & (outer > 0))
 
 
-def contour(region: Region) -> Region:
-    """Returns the pixels whose neighbour to the east, south or south-east is on the other side."""
+def contour(region: Region, rest: Region) -> Region:
+    """Returns the pixels whose neighbor to the east, south or south-east is on the other side."""
     edge = np.zeros(region.shape, bool)
-    edge[:, :-1] |= region[:, :-1] != region[:, 1:]
-    edge[:-1] |= region[:-1] != region[1:]
-    edge[:-1, :-1] |= region[:-1, :-1] != region[1:, 1:]
+    height, width = region.shape
+    for rows, columns in ((0, 1), (1, 0), (1, 1)):
+        here = slice(height - rows), slice(width - columns)
+        there = slice(rows, None), slice(columns, None)
+        edge[here] |= (region[here] & rest[there]) | (rest[here] & region[there])
     return edge
 
 

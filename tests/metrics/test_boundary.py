@@ -71,15 +71,16 @@ def test_a_band_is_what_repeated_erosion_takes_away(width: int) -> None:
     region = blobs(0, (45, 60)) > 0
     # The authors' own way: a border of zeros, then `width` erosions by 3 x 3.
     inner = ndimage.binary_erosion(region, np.ones((3, 3)), iterations=width, border_value=0)
-    assert np.array_equal(band(region, width), region & ~inner)
+    assert np.array_equal(band(region, ~region, width), region & ~inner)
     # And by distance: to the nearest pixel outside, beyond the picture included.
     distance = ndimage.distance_transform_cdt(np.pad(region, 1), "chessboard")[1:-1, 1:-1]
-    assert np.array_equal(band(region, width), region & (distance <= width))
+    assert np.array_equal(band(region, ~region, width), region & (distance <= width))
 
 
 @pytest.mark.parametrize("radius", [1, 2, 5, 9])
 def test_near_is_dilation_by_a_disc(radius: int) -> None:
-    edge = contour(blobs(1, (50, 70)) > 0)
+    region = blobs(1, (50, 70)) > 0
+    edge = contour(region, ~region)
     assert np.array_equal(near(edge, radius), ndimage.binary_dilation(edge, disk(radius)))
     assert not near(np.zeros((5, 5), bool), radius).any()
 
@@ -135,6 +136,97 @@ def test_nothing_is_counted_where_labels_are_ignored() -> None:
     assert counts.iou[1] == counts.f[1] == 1
     assert counted(labels, predicted).iou[1] < 1
     assert not counted(np.full((40, 30), 255, np.uint8), predicted).counts.any()
+
+
+def loops(
+    labels: UInt8, predicted: UInt8, label: int, width: int, radius: int
+) -> tuple[float, ...]:
+    """Boundary IoU, precision and recall of the known pixels alone, pixel by pixel.
+
+    Written from the definition: an unknown pixel is on neither side, so an edge lies between two
+    known pixels, and a pixel is in the band where a known pixel of the other side, or the outside
+    of the image, is at most `width` away.
+    """
+    height, width_px = labels.shape
+    known = {(y, x) for y in range(height) for x in range(width_px) if labels[y, x] != 255}
+
+    def band_of(mask: UInt8) -> set[tuple[int, int]]:
+        found = set()
+        for y, x in known:
+            if mask[y, x] != label:
+                continue
+            if min(y, x, height - 1 - y, width_px - 1 - x) < width:
+                found.add((y, x))
+                continue
+            window = [
+                (v, u)
+                for v in range(y - width, y + width + 1)
+                for u in range(x - width, x + width + 1)
+            ]
+            if any(place in known and mask[place] != label for place in window):
+                found.add((y, x))
+        return found
+
+    def contour_of(mask: UInt8) -> set[tuple[int, int]]:
+        return {
+            (y, x)
+            for y, x in known
+            for place in ((y, x + 1), (y + 1, x), (y + 1, x + 1))
+            if place in known and (mask[y, x] == label) != (mask[place] == label)
+        }
+
+    def share(ours: set[tuple[int, int]], others: set[tuple[int, int]]) -> float:
+        near = [any((y - v) ** 2 + (x - u) ** 2 <= radius**2 for v, u in others) for y, x in ours]
+        return sum(near) / len(near)
+
+    bands = band_of(labels), band_of(predicted)
+    edges = contour_of(labels), contour_of(predicted)
+    iou = len(bands[0] & bands[1]) / len(bands[0] | bands[1])
+    return iou, share(edges[1], edges[0]), share(edges[0], edges[1])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_are_those_of_the_known_pixels_whatever_is_predicted_elsewhere(seed: int) -> None:
+    hw = (60, 81)  # a diagonal of 101: bands of 2 pixels, a tolerance of 1
+    labels, predicted = blobs(seed, hw), blobs(seed + 10, hw)
+    predicted[:, :40] = labels[:, :40]
+    predicted[20:40, :40] = np.roll(labels, 1, axis=1)[20:40, :40]
+    labels[blobs(seed + 20, hw) * blobs(seed + 30, hw) > 0] = 255
+    rng = np.random.default_rng(seed)
+    guesses = [np.zeros(hw, np.uint8), np.ones(hw, np.uint8), blobs(seed + 40, hw)]
+    guesses.append(rng.integers(0, 2, hw, dtype=np.uint8))
+    counts = [
+        counted(labels, np.where(labels == 255, guess, predicted).astype(np.uint8))
+        for guess in guesses
+    ]
+    for other in counts[1:]:
+        assert np.array_equal(counts[0].counts, other.counts)
+    for label in (0, 1):
+        expected = loops(labels, predicted, label, 2, 1)
+        got = counts[0].iou[label], counts[0].precision[label], counts[0].recall[label]
+        assert got == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("hw", "width", "tolerance"),
+    [
+        ((300, 400), 10, 4),  # diagonal 500
+        ((600, 800), 20, 8),  # diagonal 1000
+        ((165, 220), 6, 3),  # diagonal 275: 5.5 and 2.2 pixels
+        ((153, 204), 5, 3),  # diagonal 255: 5.1 and 2.04 pixels
+    ],
+)
+def test_bands_and_tolerance_are_shares_of_the_diagonal(
+    hw: tuple[int, int], width: int, tolerance: int
+) -> None:
+    box = square(50, 60, 60, hw)
+    assert counted(box, box).counts[1, 0] == 60**2 - (60 - 2 * width) ** 2
+    half, moved = np.zeros(hw, np.uint8), np.zeros(hw, np.uint8)
+    half[:, :100] = 1
+    moved[:, : 100 + tolerance] = 1
+    assert counted(half, moved).f[1] == 1
+    moved[:, 100 + tolerance] = 1
+    assert counted(half, moved).f[1] == 0
 
 
 def test_pictures_add_up() -> None:
