@@ -13,6 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts what starts long waits before, and what waits for them behind, all other tests."""
+    items.sort(key=lambda item: ("last" in item.keywords) - ("first" in item.keywords))
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder with the real material, beside the checkout or named by DINOSEG_DATA."""

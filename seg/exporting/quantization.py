@@ -7,10 +7,13 @@ its layers, which ONNX Runtime and OpenVINO both turn into integer arithmetic.
 
 import hashlib
 import logging
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as in seg/runtimes/ort.py
 
 import numpy as np
 import onnx

@@ -1,7 +1,12 @@
 """ONNX Runtime: `.onnx` on the CPU or on CUDA."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+
+# From 1.32 on, it reports to its maker ten seconds after its import, and leaves an identity in the
+# home folder. Nothing but this variable stops it, and only before the import.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
 import onnxruntime as ort
