@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seg.benchmark.race import PERCENTS, Clock
-from seg.evaluation.report import rows_of
+from seg.evaluation.report import markdown_table
 from seg.imaging.letterbox import round_up
 from seg.predictors.segmenter import Segmenter
 
@@ -88,4 +88,4 @@ def markdown(rows: Sequence[Alone]) -> str:
         canvas = f"{row.canvas[0]}x{row.canvas[1]}"
         batch, rate = str(row.batch), f"{row.rate:.1f}"
         lines.append([row.name, row.engine, canvas, batch, enqueued, ms, rate])
-    return "\n".join(rows_of(heads, lines))
+    return "\n".join(markdown_table(heads, lines))

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from seg.benchmark.entries import Entry
-from seg.evaluation.report import rows_of
+from seg.evaluation.report import markdown_table
 from seg.imaging.letterbox import Size
 from seg.predictors.segmenter import Segmenter
 from seg.results import UInt8
@@ -103,7 +103,7 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
     used = {one.precision for one in verdicts}
     return "\n".join(
         [
-            *rows_of(HEAD, rows),
+            *markdown_table(HEAD, rows),
             "",
             *(f"- {name}: at least {LIMITS[name]}" for name in LIMITS if name in used),
         ]

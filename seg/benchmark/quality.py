@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from seg.data.samples import Sample
-from seg.evaluation.report import rows_of
+from seg.evaluation.report import markdown_table
 from seg.imaging.guided_filter import EPSILON, GuidedFilter, luminance
 from seg.imaging.letterbox import hw_of
-from seg.metrics import Interval, Tally, intervals
+from seg.metrics import Interval, SegmentationMetrics, bootstrap_intervals
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import Look
 from seg.results import Float32, UInt8
@@ -71,7 +71,7 @@ class Result:
             return {key: mine[key] - other[key] for key in SCORES}
 
         pairs = np.hstack([self.rows, plain.rows])
-        ranges = intervals(pairs, difference)
+        ranges = bootstrap_intervals(pairs, difference)
         return {key: (value, ranges[key]) for key, value in difference(pairs.sum(0)).items()}
 
 
@@ -94,7 +94,9 @@ def compare(plain: Segmenter, samples: Sequence[Sample], ways: Sequence[Way]) ->
         objects = sample.objects(hw_of(image))
         for index, way in enumerate(ways):
             labels, elapsed = draw(by_tta[way.tta], image, way)
-            tallies[index].append(Tally.of(truth, labels, num_classes, objects).flat())
+            tallies[index].append(
+                SegmentationMetrics.of(truth, labels, num_classes, objects).flat()
+            )
             seconds[index].append(elapsed)
     return [
         Result(way, np.stack(rows), num_classes, 1000 * float(np.median(times)))
@@ -139,7 +141,7 @@ def _filter(look: Look, pixels: Float32, way: Way) -> GuidedFilter:
 
 
 def _scores(row: NDArray[np.float64], num_classes: int) -> dict[str, float]:
-    scores = Tally.of_flat(row, num_classes).headlines
+    scores = SegmentationMetrics.of_flat(row, num_classes).headlines
     return {key: scores[key] for key in SCORES}
 
 
@@ -156,4 +158,4 @@ def table(results: Sequence[Result]) -> list[str]:
                 for value, (low, high) in gains
             ]
         rows.append([result.way.name, *cells, f"{result.ms:.1f}"])
-    return rows_of(["way", *SCORES.values(), "ms per picture"], rows)
+    return markdown_table(["way", *SCORES.values(), "ms per picture"], rows)

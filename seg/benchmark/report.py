@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seg.benchmark.race import PERCENTS, STAGES, Times
-from seg.evaluation.report import rows_of
+from seg.evaluation.report import markdown_table
 
 COLUMNS = (*STAGES, "total")
 
@@ -119,7 +119,7 @@ def markdown(rows: Sequence[Row], baseline: Row | None, about: Mapping[str, str]
         [
             *lines,
             "",
-            *rows_of(head, table),
+            *markdown_table(head, table),
             "",
             f"Stages in ms, {percents}; FPS counts all of them, one after the other.",
         ]

@@ -12,7 +12,14 @@ from tqdm import tqdm
 from seg.data.samples import Sample
 from seg.errors import DataError
 from seg.imaging.letterbox import Letterbox, hw_of
-from seg.metrics import BINS, ConfusionMatrix, Interval, Scores, Tally, intervals
+from seg.metrics import (
+    BINS,
+    ConfusionMatrix,
+    Interval,
+    Scores,
+    SegmentationMetrics,
+    bootstrap_intervals,
+)
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
 
@@ -29,7 +36,7 @@ class ImageScores:
     """
 
     name: str
-    tally: Tally
+    tally: SegmentationMetrics
 
     def to_dict(self) -> dict[str, Any]:
         """Returns its name and its IoU or, where it shows background alone, its false area."""
@@ -49,7 +56,7 @@ class Evaluation:
 
     classes: tuple[str, ...]
     images: tuple[ImageScores, ...]
-    tally: Tally
+    tally: SegmentationMetrics
 
     @property
     def matrix(self) -> ConfusionMatrix:
@@ -86,7 +93,9 @@ class Evaluation:
         """Where 95 % of each headline score lie when the pictures are drawn again."""
         rows = np.stack([image.tally.flat() for image in self.images])
         count = len(self.classes)
-        return intervals(rows, lambda row: Tally.of_flat(row, count).headlines)
+        return bootstrap_intervals(
+            rows, lambda row: SegmentationMetrics.of_flat(row, count).headlines
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; a score without pixels is None."""
@@ -138,13 +147,13 @@ def evaluate(
     if not samples:
         raise DataError("There are no pictures to evaluate on.")
     num_classes = len(segmenter.classes)
-    total = Tally.empty(num_classes)
+    total = SegmentationMetrics.empty(num_classes)
     images: list[ImageScores] = []
     for sample in tqdm(samples, "evaluating", leave=False, disable=None):
         image, labels = sample.load()
         looks = segmenter.looks(image)
         predicted, objects = segmenter.labels(looks), sample.objects(hw_of(image))
-        tally = Tally.of(labels, predicted, num_classes, objects)
+        tally = SegmentationMetrics.of(labels, predicted, num_classes, objects)
         images.append(ImageScores(sample.image.name, tally))
         total = total + tally
         if observe:

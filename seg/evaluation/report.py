@@ -46,23 +46,23 @@ def table(report: Report) -> list[str]:
 def markdown(report: Report) -> str:
     """Returns a report as Markdown, notes on the scores included."""
     lines = [f"- {name}: {value}" for name, value in _about(report)]
-    lines += ["", *rows_of(["score", "value", "95 %"], _headlines(report))]
+    lines += ["", *markdown_table(["score", "value", "95 %"], _headlines(report))]
     if report["miou"] is not None:
         rows = [[name, *values] for name, values in _classes(report)]
-        lines += ["", *rows_of(["class", *CLASS_COLUMNS.values()], rows)]
+        lines += ["", *markdown_table(["class", *CLASS_COLUMNS.values()], rows)]
         sizes = [
             [name, size, str(cell["num_objects"]), shown(cell["iou"])]
             for name, row in report["by_height"].items()
             for size, cell in row.items()
             if cell["num_objects"]
         ]
-        lines += ["", *rows_of(["class", "objects", "number", "IoU"], sizes)]
+        lines += ["", *markdown_table(["class", "objects", "number", "IoU"], sizes)]
     scores = [[name, shown(score)] for name, score in worst_of(report)[:10]]
-    lines += ["", *rows_of(["worst pictures", "score"], scores), "", *NOTES.splitlines()]
+    lines += ["", *markdown_table(["worst pictures", "score"], scores), "", *NOTES.splitlines()]
     return "\n".join(lines) + "\n"
 
 
-def rows_of(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Returns a Markdown table's lines; each row has a cell for each head."""
     first, *others = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
     return [first, "|" + "---|" * len(heads), *others]

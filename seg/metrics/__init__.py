@@ -5,21 +5,21 @@ The mean of batches' scores is another number, which changes with the batch size
 formed here.
 """
 
-from seg.metrics.bootstrap import Interval, intervals
+from seg.metrics.bootstrap import Interval, bootstrap_intervals
 from seg.metrics.boundary import BoundaryCounts
 from seg.metrics.confusion import ConfusionMatrix
 from seg.metrics.counts import IGNORE, Scores
-from seg.metrics.iou_by_size import BINS, HeightCounts
-from seg.metrics.tally import Tally
+from seg.metrics.iou_by_size import BINS, SizeCounts
+from seg.metrics.segmentation import SegmentationMetrics
 
 __all__ = [
     "BINS",
     "IGNORE",
     "BoundaryCounts",
     "ConfusionMatrix",
-    "HeightCounts",
     "Interval",
     "Scores",
-    "Tally",
-    "intervals",
+    "SegmentationMetrics",
+    "SizeCounts",
+    "bootstrap_intervals",
 ]

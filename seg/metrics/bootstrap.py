@@ -9,7 +9,7 @@ Interval = tuple[float, float]
 NUM_DRAWS = 1000
 
 
-def intervals(
+def bootstrap_intervals(
     counts: NDArray[np.float64],
     scores: Callable[[NDArray[np.float64]], Mapping[str, float]],
     num_draws: int = NUM_DRAWS,

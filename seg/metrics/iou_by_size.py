@@ -1,4 +1,4 @@
-"""HeightCounts: IoU of small, medium and large objects."""
+"""SizeCounts: IoU of small, medium and large objects."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ BINS: Final = ("small", "medium", "large")
 LIMITS: Final = (0.25, 0.5)  # shares of the picture's height
 
 
-class HeightCounts(Counts):
+class SizeCounts(Counts):
     """Pixels by class and by the height of the object they belong to, `(C, 3, 3)` int64.
 
     Objects under a quarter of the picture's height are small, from half of it on large. Objects

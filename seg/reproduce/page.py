@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seg.evaluation.report import rows_of
+from seg.evaluation.report import markdown_table
 from seg.reproduce.plan import Row
 from seg.reproduce.steps import ROOT, Record, Step
 
@@ -48,7 +48,7 @@ def page(
     lines += [f"- {name}: {value}" for name, value in about.items()]
     lines += ["", PROTOCOL.format(data=data), ""]
     heads = ["model", "fitted into", "person IoU", "mIoU", "boundary IoU", "minutes of training"]
-    lines += rows_of(heads, [_cells(row, records) for row in rows])
+    lines += markdown_table(heads, [_cells(row, records) for row in rows])
     lines += ["", "## Commands", "", "In this order, each as a user may type it:", ""]
     lines += [f"    {portable(step.line)}" for step in steps]
     return "\n".join(lines) + "\n"

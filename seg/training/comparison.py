@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from seg.evaluation.report import rows_of
+from seg.evaluation.report import markdown_table
 from seg.files.atomic import atomic
 from seg.training.run import Row, write_csv
 
@@ -80,7 +80,7 @@ def table(summaries: Sequence[Summary]) -> str:
             extra = "" if math.isnan(margin) else f" ± {margin:.4f}"
             cells.append(f"{summary.means[key]:.4f}{extra}")
         rows.append(cells)
-    lines = rows_of(heads, rows)
+    lines = markdown_table(heads, rows)
     if any(summary.num_folds > 1 for summary in summaries):
         lines += ["", "± is half the 95 % interval of the mean over the folds, by Student's t."]
     return "\n".join(lines)

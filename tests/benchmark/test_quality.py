@@ -7,7 +7,7 @@ from seg import Segmenter
 from seg.benchmark.quality import Result, Way, compare, draw, table
 from seg.data import open_dataset
 from seg.imaging.guided_filter import EPSILON
-from seg.metrics import Tally
+from seg.metrics import SegmentationMetrics
 from seg.runtimes.fake import FakeRuntime
 from seg.spec import ModelSpec, segmentation_outputs
 
@@ -57,7 +57,7 @@ def test_other_filters_draw_other_masks(plain, discs):
 def result(name, *predictions):
     """Pictures of 1 x 4 pixels, the first two of which are labelled person."""
     truth = np.array([[1, 1, 0, 0]], np.uint8)
-    rows = [Tally.of(truth, np.array([p], np.uint8), 2).flat() for p in predictions]
+    rows = [SegmentationMetrics.of(truth, np.array([p], np.uint8), 2).flat() for p in predictions]
     return Result(Way(name), np.stack(rows), 2, 1.0)
 
 

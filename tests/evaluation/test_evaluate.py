@@ -13,7 +13,7 @@ from seg.data.samples import class_ids, instance_ids
 from seg.errors import DataError, ShapeError
 from seg.evaluation.evaluate import Evaluation, evaluate
 from seg.imaging.letterbox import Letterbox
-from seg.metrics import Tally
+from seg.metrics import SegmentationMetrics
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
 from seg.runtimes.fake import DEFAULT, FakeRuntime
@@ -182,7 +182,7 @@ def test_no_pictures_are_an_error() -> None:
 
 def test_false_area_of_a_picture_leaves_ignored_pixels_out() -> None:
     labels, called = np.array([[0, 0, 0, 255]], np.uint8), np.array([[0, 0, 1, 1]], np.uint8)
-    assert Tally.of(labels, called, 2).false_area == pytest.approx(1 / 3)
+    assert SegmentationMetrics.of(labels, called, 2).false_area == pytest.approx(1 / 3)
 
 
 def test_calling_everything_background_scores_the_known_baseline(data_root: Path) -> None:

@@ -5,14 +5,14 @@ import pytest
 from scipy import ndimage
 
 from seg.errors import ShapeError
-from seg.metrics import ConfusionMatrix, HeightCounts, Tally, intervals
+from seg.metrics import ConfusionMatrix, SegmentationMetrics, SizeCounts, bootstrap_intervals
 from seg.results import UInt8
 
 
 def counted(
     labels: UInt8, predicted: UInt8, objects: UInt8 | None = None, num_classes: int = 2
-) -> HeightCounts:
-    counts = HeightCounts(num_classes)
+) -> SizeCounts:
+    counts = SizeCounts(num_classes)
     counts.update(labels, predicted, objects)
     return counts
 
@@ -98,9 +98,9 @@ def test_objects_of_another_size_are_refused() -> None:
 
 
 def test_a_tally_survives_being_flattened_and_added() -> None:
-    one = Tally.of(picture(SMALL, LARGE), picture(LARGE), 2)
-    two = Tally.of(picture(), picture(SMALL), 2)
-    back = Tally.of_flat(one.flat() + two.flat(), 2)
+    one = SegmentationMetrics.of(picture(SMALL, LARGE), picture(LARGE), 2)
+    two = SegmentationMetrics.of(picture(), picture(SMALL), 2)
+    back = SegmentationMetrics.of_flat(one.flat() + two.flat(), 2)
     assert back.headlines == pytest.approx((one + two).headlines, nan_ok=True)
     assert two.false_area == back.false_area == pytest.approx(50 / 6000)
     assert np.isnan(two.headlines["foreground_iou"])
@@ -110,7 +110,7 @@ def test_intervals_are_those_of_the_mean_that_statistics_knows() -> None:
     """The bootstrap of a mean of many numbers is close to mean +- 1.96 standard errors."""
     values = np.random.default_rng(0).normal(5, 2, 400)
     rows = np.stack([values, np.ones(400)], axis=1)
-    found = intervals(rows, lambda row: {"mean": row[0] / row[1], "never": float("nan")})
+    found = bootstrap_intervals(rows, lambda row: {"mean": row[0] / row[1], "never": float("nan")})
     error = 1.96 * values.std() / 20
     expected = values.mean() - error, values.mean() + error
     assert found["mean"] == pytest.approx(expected, abs=0.03)

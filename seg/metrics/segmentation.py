@@ -1,4 +1,4 @@
-"""Tally: all that is counted of a picture, or of many, and the headline scores of it."""
+"""SegmentationMetrics: all that is counted of a picture, or of many, and the headline scores of it."""
 
 import dataclasses
 import math
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from seg.metrics.boundary import BoundaryCounts
 from seg.metrics.confusion import ConfusionMatrix
-from seg.metrics.iou_by_size import BINS, HeightCounts
+from seg.metrics.iou_by_size import BINS, SizeCounts
 from seg.results import UInt8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Tally:
+class SegmentationMetrics:
     """Counts that add up over pictures.
 
     Attributes:
@@ -26,14 +26,14 @@ class Tally:
 
     matrix: ConfusionMatrix
     boundaries: BoundaryCounts
-    heights: HeightCounts
+    heights: SizeCounts
     alarms: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def empty(cls, num_classes: int) -> Self:
         """Returns the tally of no picture."""
         return cls(
-            ConfusionMatrix(num_classes), BoundaryCounts(num_classes), HeightCounts(num_classes)
+            ConfusionMatrix(num_classes), BoundaryCounts(num_classes), SizeCounts(num_classes)
         )
 
     @classmethod
@@ -117,9 +117,9 @@ class Tally:
         return cls(
             ConfusionMatrix.of(matrix),
             BoundaryCounts.of(boundaries),
-            HeightCounts.of(heights),
+            SizeCounts.of(heights),
             (float(row[-2]), float(row[-1])),
         )
 
-    def _parts(self) -> tuple[ConfusionMatrix, BoundaryCounts, HeightCounts]:
+    def _parts(self) -> tuple[ConfusionMatrix, BoundaryCounts, SizeCounts]:
         return self.matrix, self.boundaries, self.heights
