@@ -75,7 +75,7 @@ def make_clip(path: Path) -> Path:
     with Mp4Writer(path, overwrite=True, fps=FPS) as writer:
         for index, picture in enumerate(_film(scenes)):
             writer.add(picture, index / FPS)
-        writer.finish()
+        writer.end_of_stream()
     return path
 
 

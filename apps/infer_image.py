@@ -19,10 +19,11 @@ from seg import cli
 from seg.errors import SourceError
 from seg.video import loop
 from seg.video.base import Sink
-from seg.video.flags import add_drawing_flags, overlay_of, refuse_same
+from seg.video.flags import add_drawing_flags, check_paths_differ, overlay_of
 from seg.video.meter import Meter
 from seg.video.pictures import Pictures
-from seg.video.sinks import MaskFolder, PictureFiles, Window
+from seg.video.pipeline import Pipeline
+from seg.video.sinks import ImageFiles, MaskFolder, Window
 
 
 def flags() -> argparse.ArgumentParser:
@@ -43,10 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = Pictures(args.input)
     results = _results(source, args.output)
     masks = [args.save_masks / f"{name}.png" for name in results] if args.save_masks else []
-    refuse_same(source.paths.values(), [*results.values(), *masks])
+    check_paths_differ(source.paths.values(), [*results.values(), *masks])
     meter = Meter()
     with ExitStack() as stack:
-        pictures = PictureFiles(results, args.overwrite)
+        pictures = ImageFiles(results, args.overwrite)
         sinks: list[Sink] = [pictures]
         if args.save_masks:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(stack.enter_context(Window("dinoseg", hold=True)))
         segment = stack.enter_context(cli.segmenter(args))
         cli.note(f"{args.model}: {segment.description}")
-        report = loop.run(source, loop.Draw(segment, overlay_of(args), meter), sinks, meter)
+        pipeline = Pipeline([segment], overlay_of(args), meter)
+        report = loop.run(source, pipeline, sinks, meter)
     print(*pictures.written, report, sep="\n")
     for failure in source.failures:
         cli.note(f"error: {failure}")

@@ -17,8 +17,9 @@ from pathlib import Path
 from seg import cli
 from seg.video import loop
 from seg.video.base import Sink
-from seg.video.flags import add_drawing_flags, overlay_of, refuse_same
+from seg.video.flags import add_drawing_flags, check_paths_differ, overlay_of
 from seg.video.meter import Meter
+from seg.video.pipeline import Pipeline
 from seg.video.recorder import Mp4Writer
 from seg.video.sinks import MaskFolder, Window
 from seg.video.sources import VideoFile
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = flags().parse_args(argv)
     output: Path = args.output or Path(f"{args.input.stem}-overlay.mp4")
-    refuse_same([args.input], [output])
+    check_paths_differ([args.input], [output])
     meter = Meter()
     with ExitStack() as stack:
         source = stack.enter_context(VideoFile(args.input))
@@ -53,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         writer = Mp4Writer(output, args.overwrite, source.path, source.fps)
         sinks.append(stack.enter_context(writer))
         cli.note(f"{args.model}: {segment.description}")
-        draw = loop.Draw(segment, overlay_of(args), meter, caption=args.show)
-        report = loop.run(source, draw, sinks, meter)
+        pipeline = Pipeline([segment], overlay_of(args), meter, show_fps=args.show)
+        report = loop.run(source, pipeline, sinks, meter)
     print(output, *([args.save_masks] if args.save_masks else []), report, sep="\n")
     return cli.OK
 

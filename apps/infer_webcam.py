@@ -19,8 +19,9 @@ from seg import cli
 from seg.errors import SourceError
 from seg.video import loop
 from seg.video.base import Sink
-from seg.video.flags import add_drawing_flags, overlay_of, refuse_same
+from seg.video.flags import add_drawing_flags, check_paths_differ, overlay_of
 from seg.video.meter import Meter
+from seg.video.pipeline import Pipeline
 from seg.video.recorder import Mp4Writer
 from seg.video.sinks import MaskFolder, Window
 from seg.video.sources import open_source
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = flags().parse_args(argv)
     if args.output:
-        refuse_same([Path(args.input)], [args.output])
+        check_paths_differ([Path(args.input)], [args.output])
     meter = Meter()
     with ExitStack() as stack:
         segment = stack.enter_context(cli.segmenter(args))
@@ -53,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.output:
             sinks.append(stack.enter_context(Mp4Writer(args.output, args.overwrite)))
         cli.note(f"{args.model}: {segment.description}")
-        draw = loop.Draw(segment, overlay_of(args), meter, caption=True)
-        report = loop.run(source, draw, sinks, meter, args.max_frames)
+        pipeline = Pipeline([segment], overlay_of(args), meter, show_fps=True)
+        report = loop.run(source, pipeline, sinks, meter, args.max_frames)
     print(*filter(None, (args.output, args.save_masks)), report, sep="\n")
     return cli.OK
 

@@ -13,7 +13,7 @@ import train
 from export import to_onnx
 from seg import Segmenter, cli
 from seg.imaging.image_io import read_image
-from seg.imaging.overlay import Palette
+from seg.imaging.palette import Palette
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ("background", "ball", "box", "roof", "stripe")

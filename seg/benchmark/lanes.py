@@ -12,7 +12,8 @@ import numpy as np
 from seg.benchmark.race import Stopwatch
 from seg.closing import Closing
 from seg.imaging.letterbox import hw_of
-from seg.imaging.overlay import Overlay, Palette
+from seg.imaging.overlay import Overlay
+from seg.imaging.palette import Palette
 from seg.predictors.segmenter import Segmenter, labels_of
 from seg.results import Float32, Mask, UInt8
 from seg.runtimes.base import Runtime

@@ -7,11 +7,11 @@ from itertools import islice
 from pathlib import Path
 
 from seg.imaging.overlay import Overlay
-from seg.results import Mask, UInt8
 from seg.runtimes import environment as machine
 from seg.video import loop
-from seg.video.base import Frame, Sink, Source
+from seg.video.base import Frame, Processed, Sink, Source
 from seg.video.meter import Meter
+from seg.video.pipeline import Pipeline, Predictor
 from seg.video.recorder import Mp4Writer
 from seg.video.sources import VideoFile
 
@@ -51,16 +51,16 @@ class Growth:
 
 def soak(
     clip: Path,
-    segment: Callable[[UInt8], Mask],
+    predictor: Predictor,
     first: int,
     last: int,
     resident_mb: Callable[[], float] = machine.resident_mb,
 ) -> Growth:
-    """Decodes, segments, draws and encodes, in the loop that `infer_video` runs.
+    """Decodes, predicts, draws and encodes, in the loop that `infer_video` runs.
 
     Args:
         clip: A video, played again and again.
-        segment: Image -> mask.
+        predictor: What runs on each frame.
         first: Frame to count growth from; buffers are full by then.
         last: Frame to stop after, more than `first`.
         resident_mb: Asked after each frame.
@@ -69,10 +69,10 @@ def soak(
         SegError: Whatever the loop raises.
     """
     meter, scale = Meter(), _Scale(resident_mb)
-    draw = loop.Draw(segment, Overlay(), meter)
+    pipeline = Pipeline([predictor], Overlay(), meter)
     with tempfile.TemporaryDirectory(prefix="dinoseg-") as folder, _Again(clip, last) as source:
         writer = Mp4Writer(Path(folder) / "out.mp4", fps=source.fps)
-        report = loop.run(source, draw, [writer, scale], meter)
+        report = loop.run(source, pipeline, [writer, scale], meter)
     return Growth(first, last, scale.lowest(first), scale.lowest(last), report.fps)
 
 
@@ -103,7 +103,7 @@ class _Scale(Sink):
         self._resident_mb = resident_mb
         self._found: list[float] = []
 
-    def write(self, frame: Frame, picture: UInt8, mask: Mask) -> None:
+    def write(self, frame: Frame, processed: Processed) -> None:
         """Keeps one number."""
         self._found.append(self._resident_mb())
 

@@ -12,6 +12,7 @@ from seg.errors import EngineMissing
 from seg.evaluation.evaluate import Evaluation
 from seg.evaluation.report import worst_of
 from seg.files.atomic import atomic
+from seg.imaging.annotators import Caption
 from seg.imaging.letterbox import Letterbox, hw_of, resize
 from seg.imaging.overlay import Overlay
 from seg.predictors.segmenter import Segmenter
@@ -128,5 +129,4 @@ def tile(picture: UInt8, side: int) -> UInt8:
 
 
 def _captioned(picture: UInt8, text: str) -> UInt8:
-    nothing = Mask(np.zeros(picture.shape[:2], np.uint8), ("background", ""))
-    return Overlay().draw(picture, nothing, text)
+    return Overlay().draw(picture, Caption(text))

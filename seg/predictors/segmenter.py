@@ -43,6 +43,8 @@ class Segmenter(Closing):
         SpecMismatch: `tta` is none of 0 to 5.
     """
 
+    task = "segment"
+
     def __init__(
         self,
         model: str | Path | Runtime,

@@ -1,23 +1,24 @@
-"""What flows through the loop, and its two ends: Frame, Source, Sink."""
+"""What flows through the loop: Source -> Frame -> Process -> Processed -> Sink."""
 
 import dataclasses
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol
 
 from seg.closing import Closing
-from seg.results import Mask, UInt8
+from seg.results import UInt8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Frame:
-    """A picture and when it was.
+    """An image and when it was.
 
     Attributes:
         image: uint8 `(H, W, 3)` BGR, upright; belongs to the frame.
         index: Counts the frames read from the source, from 0.
         time_s: Seconds from the source's start; larger than the frame's before.
-        name: What a picture file is called, without its folder; empty for video.
+        name: What an image file is called, without its folder; empty for video.
         discontinuity: Whether frames are missing before this one (damage, a reconnect), so that
             whoever smooths over time starts anew.
     """
@@ -29,12 +30,37 @@ class Frame:
     discontinuity: bool = False
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Processed:
+    """What became of a frame.
+
+    Attributes:
+        image: uint8 `(H, W, 3)` BGR, to look at; a new array.
+        results: Such as a `seg.results.Mask`, by the name of their task.
+    """
+
+    image: UInt8
+    results: Mapping[str, object]
+
+
+class Process(Protocol):
+    """What the loop does with each frame."""
+
+    @property
+    def tasks(self) -> Collection[str]:
+        """The names of the results that it makes."""
+
+    def __call__(self, frame: Frame, /) -> Processed:
+        """Processes one frame."""
+
+
 class Source(Closing, ABC):
     """Frames, one after the other; iterated once, in one thread.
 
     Attributes:
         live: Whether the newest frame wins (cameras, streams). Files keep every frame.
         stage: What reading is called in a report.
+        unit: What one frame is called in a report.
         fps: Frames per second as the source says it, None where it does not; only a hint.
         damage: After the iteration: one line that says what is missing; empty for a whole source.
         stop: Set by another thread to end a wait and, with it, the iteration.
@@ -42,6 +68,7 @@ class Source(Closing, ABC):
 
     live = False
     stage = "decode"
+    unit = "frame"
     fps: float | None = None
     damage = ""
 
@@ -54,23 +81,25 @@ class Source(Closing, ABC):
 
 
 class Sink(Closing, ABC):
-    """Where pictures and masks go.
+    """Where processed frames go.
 
     Attributes:
         stage: What writing is called in a report.
+        needs: The tasks whose results it takes; checked before the first frame.
         closed: Whether the user closed it, which ends the loop.
     """
 
     stage = "write"
+    needs: Collection[str] = ()
     closed = False
 
     @abstractmethod
-    def write(self, frame: Frame, picture: UInt8, mask: Mask) -> None:
-        """Takes one frame's picture, uint8 `(H, W, 3)` BGR, and mask; it may keep both.
+    def write(self, frame: Frame, processed: Processed) -> None:
+        """Takes one frame and what became of it; it may keep both.
 
         Raises:
             SourceError: It cannot be written.
         """
 
-    def finish(self) -> None:
+    def end_of_stream(self) -> None:
         """Says, before `close`, that the source ended by itself: nothing is missing."""

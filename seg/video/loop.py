@@ -2,18 +2,16 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
-from seg.imaging.overlay import Overlay
-from seg.results import Mask, UInt8
-from seg.video.base import Frame, Sink, Source
-from seg.video.meter import Meter, Report
+from seg.errors import SpecMismatch
+from seg.video.base import Frame, Process, Sink, Source
+from seg.video.meter import Meter, peak_memory_mb
+from seg.video.report import Report
 
 AHEAD = 4  # frames read before they are asked for
 WAIT_S = 0.2  # on some systems Ctrl-C only arrives between waits
-
-Process = Callable[[Frame], tuple[UInt8, Mask]]
 
 
 def run(
@@ -28,85 +26,84 @@ def run(
     Files keep every frame; a live source keeps the newest and drops the others. However it ends
     (end of the source, a closed window, an error anywhere, Ctrl-C), it ends in this order: the
     source is told to stop, the reader joined, the source closed, the sinks closed in turn. A
-    damaged source raises nothing here: ask its `damage` afterwards.
+    damaged source raises nothing here: the report says what it lacks.
 
     Args:
         source: Where frames come from; closed afterwards.
-        process: Frame -> picture, uint8 `(H, W, 3)` BGR, and mask.
+        process: What is done with each.
         sinks: Where they go; closed afterwards.
-        meter: Counts; pass the one that `process` uses to have the model's time reported.
+        meter: Times the stages; pass the one that `process` uses to have its stages reported.
         max_frames: Stops after so many; None goes on to the source's end.
 
     Raises:
+        SpecMismatch: A sink needs a result that `process` does not make.
         SegError: Whatever source, process or sinks raised, after everything was closed.
     """
     meter = meter or Meter()
-    reader = _Reader(source)
+    reader = _Reader(source, meter)
     with ExitStack() as ending:  # runs backwards
         for sink in reversed(sinks):
             ending.callback(sink.close)
         ending.callback(source.close)
         ending.callback(reader.join)
         ending.callback(source.stop.set)
+        _check_needs(sinks, process)
         meter.start()
         reader.start()
         for frame in reader:
-            picture, mask = process(frame)
+            processed = process(frame)
             for sink in sinks:
-                sink.write(frame, picture, mask)
+                with meter.stage(sink.stage):
+                    sink.write(frame, processed)
             meter.tick()
             if meter.num_frames == max_frames or any(sink.closed for sink in sinks):
                 break
         else:
             for sink in () if source.damage else sinks:
-                sink.finish()
-    stages = (source.stage, "model", "overlay", *(sink.stage for sink in sinks))
-    return meter.report(stages, reader.dropped)
+                sink.end_of_stream()
+    return Report(
+        num_read=reader.num_read,
+        num_frames=meter.num_frames,
+        num_dropped=reader.num_dropped,
+        damage=source.damage,
+        wall_s=meter.wall_s,
+        stages=meter.stages,
+        peak_mb=peak_memory_mb(),
+        unit=source.unit,
+    )
 
 
-class Draw:
-    """The `process` of the apps: segments a frame and draws the mask over it.
-
-    Args:
-        segment: Image -> mask.
-        overlay: How it is drawn.
-        meter: Told how long `segment` takes.
-        caption: Whether the current rate is written into the picture.
-    """
-
-    def __init__(
-        self,
-        segment: Callable[[UInt8], Mask],
-        overlay: Overlay,
-        meter: Meter,
-        caption: bool = False,
-    ) -> None:
-        self.segment, self.overlay, self.meter, self.caption = segment, overlay, meter, caption
-
-    def __call__(self, frame: Frame) -> tuple[UInt8, Mask]:
-        """Returns the picture, a new array, and the mask."""
-        with self.meter.model():
-            mask = self.segment(frame.image)
-        text = f"{self.meter.fps:.1f} FPS" if self.caption and self.meter.fps else ""
-        return self.overlay.draw(frame.image, mask, text), mask
+def _check_needs(sinks: Sequence[Sink], process: Process) -> None:
+    for sink in sinks:
+        if missing := set(sink.needs) - set(process.tasks):
+            raise SpecMismatch(
+                f"{type(sink).__name__} needs the result of {', '.join(sorted(missing))}; this "
+                f"run makes {', '.join(process.tasks) or 'none'}."
+            )
 
 
 class _Reader(threading.Thread):
     """Reads a source ahead; iterated by the thread that uses the frames."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, meter: Meter) -> None:
         super().__init__(name="dinoseg-reader", daemon=True)
-        self.dropped = 0
-        self._source = source
+        self.num_read = self.num_dropped = 0
+        self._source, self._meter = source, meter
         self._frames: deque[Frame] = deque()
         self._changed = threading.Condition()
         self._is_done = False
         self._error: BaseException | None = None
 
+    def join(self, timeout: float | None = None) -> None:
+        """Waits until the thread has ended, where it was started."""
+        if self.ident is not None:
+            super().join(timeout)
+
     def run(self) -> None:
         """The reader's thread: until the source ends, fails or is stopped."""
         try:
-            for frame in self._source:
+            for frame in self._timed():
+                self.num_read += 1
                 if not self._put(frame):
                     break
         except BaseException as error:
@@ -116,11 +113,21 @@ class _Reader(threading.Thread):
                 self._is_done = True
                 self._changed.notify_all()
 
+    def _timed(self) -> Iterator[Frame]:
+        frames = iter(self._source)
+        while True:
+            try:
+                with self._meter.stage(self._source.stage):
+                    frame = next(frames)
+            except StopIteration:
+                return
+            yield frame
+
     def _put(self, frame: Frame) -> bool:
         stop = self._source.stop
         with self._changed:
             if self._source.live:
-                self.dropped += len(self._frames)
+                self.num_dropped += len(self._frames)
                 self._frames.clear()
             while len(self._frames) >= AHEAD and not stop.is_set():
                 self._changed.wait(WAIT_S)

@@ -31,6 +31,8 @@ class Pictures(Source):
         SourceError: Nothing is there, or no picture is.
     """
 
+    unit = "image"
+
     def __init__(self, text: str) -> None:
         super().__init__()
         self.failures: list[str] = []

@@ -7,8 +7,8 @@ from pathlib import Path
 from seg.errors import SourceError
 from seg.files.atomic import atomic, refuse_overwrite
 from seg.notes import note
-from seg.results import Mask, UInt8
-from seg.video.base import Frame, Sink
+from seg.results import UInt8
+from seg.video.base import Frame, Processed, Sink
 from seg.video.mp4 import Encoder, count_frames
 
 AHEAD = 8  # pictures that wait for the encoder; 22 MB at 1280x720
@@ -56,9 +56,9 @@ class Mp4Writer(Sink):
         self._error: BaseException | None = None
         self._is_complete = self._is_closed = False
 
-    def write(self, frame: Frame, picture: UInt8, mask: Mask) -> None:
-        """Hands the picture to the encoder; waits where that is behind."""
-        self.add(picture, frame.time_s)
+    def write(self, frame: Frame, processed: Processed) -> None:
+        """Hands the image to the encoder; waits where that is behind."""
+        self.add(processed.image, frame.time_s)
 
     def add(self, picture: UInt8, time_s: float) -> None:
         """Hands over uint8 `(H, W, 3)` BGR, not to be changed afterwards, and when it is shown.
@@ -72,7 +72,7 @@ class Mp4Writer(Sink):
             raise self._failure() from self._error
         self._queue.put((picture, time_s))
 
-    def finish(self) -> None:
+    def end_of_stream(self) -> None:
         """Keeps the sound to its end, and the last picture as long as the source shows it."""
         self._is_complete = True
 

@@ -1,4 +1,4 @@
-"""Sinks: a window and folders of pictures. The one place that shows windows."""
+"""Sinks: a window and folders of images. The one place that shows windows."""
 
 import os
 import subprocess
@@ -12,9 +12,10 @@ import cv2
 from seg.errors import ArtifactError, SourceError
 from seg.files.atomic import atomic, refuse_overwrite
 from seg.results import Mask, UInt8
-from seg.video.base import Frame, Sink
+from seg.video.base import Frame, Processed, Sink
 
 ESCAPE = 27
+TASK = "segment"  # whose result a MaskFolder writes
 NO_WINDOW = "Cannot show a window: "
 PROBE = "import cv2, sys; cv2.namedWindow('dinoseg'); print(flush=True); sys.stdin.read()"
 
@@ -49,11 +50,11 @@ def _display() -> Iterator[None]:
 
 
 class Window(Sink):
-    """Shows pictures in a window; q, Esc or its close button ends the loop.
+    """Shows images in a window; q, Esc or its close button ends the loop.
 
     Args:
         title: The window's title.
-        hold: Whether each picture waits for a key; for still pictures.
+        hold: Whether each image waits for a key; for photos.
 
     Raises:
         SourceError: There is no display, or this OpenCV has no windows.
@@ -64,18 +65,19 @@ class Window(Sink):
     def __init__(self, title: str, hold: bool = False) -> None:
         self.title, self.hold = title, hold
         self._is_open = self._is_sized = False
-        # Qt complains five times that it brought no fonts, which no picture needs.
+        # Qt complains five times that it brought no fonts, which no image needs.
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         with _display():
             cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         self._is_open = True
 
-    def write(self, frame: Frame, picture: UInt8, mask: Mask) -> None:
-        """Shows the picture and reads the keyboard."""
+    def write(self, frame: Frame, processed: Processed) -> None:
+        """Shows the image and reads the keyboard."""
+        image = processed.image
         if not self._is_sized:
-            cv2.resizeWindow(self.title, picture.shape[1], picture.shape[0])
+            cv2.resizeWindow(self.title, image.shape[1], image.shape[0])
             self._is_sized = True
-        cv2.imshow(self.title, picture)
+        cv2.imshow(self.title, image)
         key = cv2.waitKey(1)
         while self.hold and key < 0 and self._is_visible():
             key = cv2.waitKey(50)
@@ -96,9 +98,9 @@ class Window(Sink):
 
 
 class MaskFolder(Sink):
-    """Writes each mask as an 8-bit grey PNG whose values are class indices, 0 the background.
+    """Writes each mask as an 8-bit gray PNG whose values are class indices, 0 the background.
 
-    `000000.png` is the video's first frame; a picture's mask has the picture's name.
+    `000000.png` is the video's first frame; an image's mask has the image's name.
 
     Args:
         folder: Made where it is missing.
@@ -109,6 +111,7 @@ class MaskFolder(Sink):
     """
 
     stage = "masks"
+    needs = (TASK,)
 
     def __init__(self, folder: Path, overwrite: bool = False) -> None:
         if folder.exists() and not folder.is_dir():
@@ -117,16 +120,18 @@ class MaskFolder(Sink):
             raise ArtifactError(f"{folder} holds files already; take another, or add --overwrite.")
         self.folder = folder
 
-    def write(self, frame: Frame, picture: UInt8, mask: Mask) -> None:
+    def write(self, frame: Frame, processed: Processed) -> None:
         """Writes the mask."""
+        mask = processed.results[TASK]
+        assert isinstance(mask, Mask)
         _save(self.folder / f"{frame.name or f'{frame.index:06d}'}.png", mask.labels)
 
     def close(self) -> None:
         """Does nothing: each file is finished when it is written."""
 
 
-class PictureFiles(Sink):
-    """Writes each picture to the path that its frame's name has.
+class ImageFiles(Sink):
+    """Writes each image to the path that its frame's name has.
 
     Args:
         paths: Where each name goes; the suffix is the format.
@@ -148,9 +153,9 @@ class PictureFiles(Sink):
         self.paths = paths
         self.written: list[Path] = []
 
-    def write(self, frame: Frame, picture: UInt8, mask: Mask) -> None:
-        """Writes the picture."""
-        _save(self.paths[frame.name], picture)
+    def write(self, frame: Frame, processed: Processed) -> None:
+        """Writes the image."""
+        _save(self.paths[frame.name], processed.image)
         self.written.append(self.paths[frame.name])
 
     def close(self) -> None:
@@ -158,7 +163,7 @@ class PictureFiles(Sink):
 
 
 def _save(path: Path, array: UInt8) -> None:
-    """Writes a picture, whole or not at all."""
+    """Writes an image, whole or not at all."""
     data = cv2.imencode(path.suffix, array)[1]
     with atomic(path) as part:
         part.write_bytes(data.tobytes())

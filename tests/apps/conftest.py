@@ -72,7 +72,7 @@ def clip(here):
     with Mp4Writer(here / "clip.mp4", fps=25) as writer:
         for index in range(10):
             writer.add(red_square(index), index / 25)
-        writer.finish()
+        writer.end_of_stream()
     return writer.path
 
 

@@ -37,7 +37,7 @@ def test_one_picture_goes_beside_nothing_and_the_mask_is_right(
     np.testing.assert_array_equal(picture[background], before[background])
     assert np.abs(picture[~background].astype(int) - before[~background]).mean() > 20
     out, err = capsys.readouterr()
-    assert out.splitlines()[0] == "photo-overlay.png" and "1 frame in" in out
+    assert out.splitlines()[0] == "photo-overlay.png" and "1 image in" in out
     assert "tiny.onnx: tiny on ONNX Runtime" in err and "frames fitted into 96x64" in err
 
 

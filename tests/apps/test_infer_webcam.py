@@ -75,7 +75,7 @@ def test_a_window_that_was_asked_for_is_an_error_even_with_an_output(infer, here
 
 def test_no_show_alone_measures(infer, monkeypatch, capsys):
     assert record(infer, monkeypatch, "--no-show") == 0
-    assert "model alone" in capsys.readouterr().out
+    assert "segment" in capsys.readouterr().out
 
 
 def test_a_file_plays_too(infer, clip, here, capsys):

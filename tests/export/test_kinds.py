@@ -159,7 +159,7 @@ def test_any_size_is_interpolated_in_the_graph(dino, tmp_path):
 def test_the_aspect_of_a_video(tmp_path):
     with Mp4Writer(tmp_path / "wide.mp4", fps=25) as writer:
         writer.add(np.zeros((90, 160, 3), np.uint8), 0.0)
-        writer.finish()
+        writer.end_of_stream()
     assert to_onnx.fitted(tmp_path / "wide.mp4", (640, 640)) == (360, 640)
     assert to_onnx.fitted(tmp_path / "wide.mp4", (180, 640)) == (180, 320)
 

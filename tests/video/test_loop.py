@@ -1,20 +1,20 @@
+import ast
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from seg.errors import EngineFailure, SourceError
-from seg.imaging.overlay import Overlay
-from seg.results import Mask
-from seg.video.base import Frame, Sink, Source
-from seg.video.loop import Draw, run
+from seg.errors import EngineFailure, SourceError, SpecMismatch
+from seg.video import loop
+from seg.video.base import Frame, Processed, Sink, Source
+from seg.video.loop import run
 from seg.video.meter import Meter
 from seg.video.recorder import Mp4Writer
 from seg.video.sources import VideoFile
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
-MASK = Mask(np.zeros((4, 4), np.uint8), ("background", "person"))
 
 
 class Events(list):
@@ -44,14 +44,14 @@ class Kept(Sink):
         self.events, self.name, self.indices = events, name, []
         self.error_at, self.closes_at, self.close_error = error_at, closes_at, close_error
 
-    def write(self, frame, picture, mask):
+    def write(self, frame, processed):
         if frame.index == self.error_at:
             raise SourceError("disk full")
         self.indices.append(frame.index)
         self.closed = frame.index == self.closes_at
 
-    def finish(self):
-        self.events.append(f"{self.name} finished")
+    def end_of_stream(self):
+        self.events.append(f"{self.name} ended")
 
     def close(self):
         self.events.append(f"{self.name} closed")
@@ -59,8 +59,20 @@ class Kept(Sink):
             raise self.close_error
 
 
-def plain(frame):
-    return frame.image, MASK
+class Does:
+    """A process that calls a function on each frame and makes a count of them."""
+
+    tasks = ("count",)
+
+    def __init__(self, function=lambda frame: None):
+        self.function = function
+
+    def __call__(self, frame):
+        self.function(frame)
+        return Processed(frame.image, {"count": frame.index})
+
+
+NOTHING = Does()
 
 
 ENDING = ["source closed, stopped True, readers 0", "a closed", "b closed"]
@@ -77,14 +89,14 @@ def sinks(events):
 
 
 def test_every_frame_reaches_every_sink_in_order_and_the_end_is_in_order(events, sinks):
-    report = run(Numbers(events), plain, sinks)
+    report = run(Numbers(events), NOTHING, sinks)
     assert sinks[0].indices == sinks[1].indices == list(range(20))
-    assert events == ["a finished", "b finished", *ENDING]
-    assert (report.num_frames, report.dropped) == (20, 0)
+    assert events == ["a ended", "b ended", *ENDING]
+    assert (report.num_frames, report.num_dropped) == (20, 0)
 
 
 def test_a_source_without_frames_ends_well(events, sinks):
-    assert run(Numbers(events, 0), plain, sinks).num_frames == 0
+    assert run(Numbers(events, 0), NOTHING, sinks).num_frames == 0
     assert events[2:] == ENDING
 
 
@@ -93,36 +105,35 @@ def test_an_error_in_the_middle_closes_all_in_order(events, sinks, error):
     def process(frame):
         if frame.index == 3:
             raise error
-        return plain(frame)
 
     with pytest.raises(type(error)):
-        run(Numbers(events, 1000), process, sinks)
+        run(Numbers(events, 1000), Does(process), sinks)
     assert events == ENDING and sinks[0].indices == [0, 1, 2]
 
 
 def test_an_error_in_the_reader_comes_after_the_frames_before_it(events, sinks):
     with pytest.raises(SourceError, match="unplugged"):
-        run(Numbers(events, 7, SourceError("unplugged")), plain, sinks)
+        run(Numbers(events, 7, SourceError("unplugged")), NOTHING, sinks)
     assert events == ENDING and sinks[0].indices == list(range(7))
 
 
 def test_an_error_in_a_sink_closes_all_in_order(events):
     sinks = [Kept(events, "a", error_at=5), Kept(events, "b")]
     with pytest.raises(SourceError, match="disk full"):
-        run(Numbers(events), plain, sinks)
+        run(Numbers(events), NOTHING, sinks)
     assert events == ENDING and (sinks[0].indices, len(sinks[1].indices)) == ([0, 1, 2, 3, 4], 5)
 
 
 def test_a_sink_that_fails_to_close_does_not_keep_the_next_open(events):
     sinks = [Kept(events, "a", close_error=SourceError("short")), Kept(events, "b")]
     with pytest.raises(SourceError, match="short"):
-        run(Numbers(events), plain, sinks)
+        run(Numbers(events), NOTHING, sinks)
     assert events[2:] == ENDING
 
 
 def test_a_closed_window_ends_the_loop_unfinished(events):
     sinks = [Kept(events, "a", closes_at=4), Kept(events, "b")]
-    assert run(Numbers(events, 1000), plain, sinks).num_frames == 5
+    assert run(Numbers(events, 1000), NOTHING, sinks).num_frames == 5
     assert events == ENDING and sinks[1].indices == [0, 1, 2, 3, 4]
 
 
@@ -132,12 +143,12 @@ def test_a_damaged_source_ends_unfinished_with_every_frame_written(events, sinks
             yield from super().__iter__()
             self.damage = "3 frames are missing"
 
-    assert run(Damaged(events), plain, sinks).num_frames == 20
+    assert run(Damaged(events), NOTHING, sinks).num_frames == 20
     assert events == ENDING and sinks[1].indices == list(range(20))
 
 
 def test_max_frames_ends_the_loop(events, sinks):
-    assert run(Numbers(events, 1000), plain, sinks, max_frames=6).num_frames == 6
+    assert run(Numbers(events, 1000), NOTHING, sinks, max_frames=6).num_frames == 6
     assert events == ENDING
 
 
@@ -155,9 +166,8 @@ def test_a_file_is_not_read_far_ahead(events, sinks):
     def process(frame):
         time.sleep(0.002)
         gaps.append(max(read) - frame.index)
-        return plain(frame)
 
-    run(Slow(events, 60), process, sinks)
+    run(Slow(events, 60), Does(process), sinks)
     assert max(gaps) <= 6 and sinks[0].indices == list(range(60))
 
 
@@ -176,11 +186,10 @@ def test_live_keeps_the_newest_frame_and_counts_the_dropped(events, sinks):
     def process(frame):
         in_work.set()
         given.wait(5)
-        return plain(frame)
 
-    report = run(Scripted(events, 10, live=True), process, sinks)
+    report = run(Scripted(events, 10, live=True), Does(process), sinks)
     assert sinks[0].indices == [0, 9]
-    assert (report.num_frames, report.dropped) == (2, 8)
+    assert (report.num_frames, report.num_dropped) == (2, 8)
     assert "8 frames dropped to stay live" in str(report)
 
 
@@ -188,24 +197,61 @@ def test_ctrl_c_keeps_a_file_that_plays(clip, tmp_path, number_of, capsys):
     def process(frame):
         if frame.index == 6:
             raise KeyboardInterrupt
-        return frame.image, MASK
 
     source = VideoFile(clip)
     writer = Mp4Writer(tmp_path / "out.mp4", source=clip)
     with pytest.raises(KeyboardInterrupt):
-        run(source, process, [writer])
+        run(source, Does(process), [writer])
     with VideoFile(tmp_path / "out.mp4") as result:
         assert [number_of(frame.image) for frame in result] == [0, 1, 2, 3, 4, 5]
     assert "holds the 6 frames until here" in capsys.readouterr().err
 
 
-def test_draw_times_the_model_alone_and_draws_its_mask(events):
-    labels = np.ones((4, 4), np.uint8)
+def test_a_result_that_a_sink_needs_and_nobody_makes_is_said_before_the_first_frame(events):
+    class Needy(Kept):
+        needs = ("count", "segment", "classify")
+
+    sinks = [Kept(events, "a"), Needy(events, "b")]
+    with pytest.raises(SpecMismatch, match=r"of classify, segment; .* makes count"):
+        run(Numbers(events), NOTHING, sinks)
+    assert events == ENDING and sinks[0].indices == []
+
+
+def test_sinks_get_what_the_process_made(events):
+    class Counts(Kept):
+        needs = ("count",)
+
+        def write(self, frame, processed):
+            self.indices.append(processed.results["count"])
+
+    run(Numbers(events, 3), NOTHING, [sink := Counts(events)])
+    assert sink.indices == [0, 1, 2]
+
+
+def test_whoever_is_timed_names_the_stage(events):
+    class Camera(Numbers):
+        stage, unit = "grab", "image"
+
+    class Printer(Kept):
+        stage = "print"
+
     meter = Meter()
-    overlay = Overlay(1, outline=False)
-    draw = Draw(lambda image: Mask(labels, MASK.classes), overlay, meter, caption=True)
-    report = run(Numbers(events, 1), draw, [sink := Kept(events)], meter)
-    picture, mask = draw(Frame(IMAGE, 0, 0.0))
-    assert (picture == overlay.palette[1]).all() and mask.labels is labels
-    assert len(report.model_ms) == 1 and sink.indices == [0]
-    assert report.stages == ("decode", "model", "overlay", "write")
+
+    def process(frame):
+        with meter.stage("think"):
+            time.sleep(0.002)
+
+    report = run(Camera(events, 3), Does(process), [Printer(events)], meter)
+    assert set(report.stages) == {"grab", "think", "print"}
+    assert [len(times) for times in report.stages.values()] == [3, 3, 3]
+    assert min(report.stages["think"]) >= 2 and report.unit == "image"
+    assert (report.num_read, report.num_frames, report.num_dropped) == (3, 3, 0)
+
+
+def test_the_loop_imports_nothing_of_models_results_and_drawing():
+    imported = {
+        node.module
+        for node in ast.walk(ast.parse(Path(loop.__file__).read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("seg")
+    }
+    assert imported == {"seg.errors", *(f"seg.video.{n}" for n in ("base", "meter", "report"))}

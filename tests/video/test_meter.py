@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from seg.video.meter import Meter, Report
+from seg.video.meter import Meter, peak_memory_mb
 
 
 class Clock:
@@ -40,26 +41,28 @@ def test_a_rate_slower_than_the_window_is_still_one(clock):
     assert meter.fps == 0.2
 
 
-def test_the_report_keeps_model_and_wall_clock_apart(clock):
+def test_stages_and_the_wall_clock_are_kept_apart(clock):
     meter = Meter(clock)
     meter.start()
     for milliseconds in (10, 20, 30):
-        with meter.model():
+        with meter.stage("segment"):
             clock.now += milliseconds / 1e3
-        clock.now += 0.08
+        with meter.stage("overlay"):
+            clock.now += 0.08
         meter.tick()
-    report = meter.report(["decode", "model"], dropped=0)
-    assert report.num_frames == 3
-    assert report.wall_s == pytest.approx(0.3)
-    assert report.fps == pytest.approx(10)
-    assert report.model_ms == pytest.approx((10, 20, 30))
+    assert meter.num_frames == 3 and meter.wall_s == pytest.approx(0.3)
+    assert list(meter.stages) == ["segment", "overlay"]
+    assert meter.stages["segment"] == pytest.approx((10, 20, 30))
 
 
-def test_the_line_says_which_number_is_which():
-    report = Report(314, 2, 12.31, [15.1] * 99 + [18.0], ["decode", "model", "overlay", "encode"])
-    assert str(report) == (
-        "314 frames in 12.3 s: 25.5 FPS end to end (decode, model, overlay, encode); "
-        "model alone 15.1 ms median, 15.1 p95 (66 FPS); 2 frames dropped to stay live"
-    )
-    assert str(Report(1, 0, 0.5, [], ["decode"])) == "1 frame in 0.5 s: 2.0 FPS end to end (decode)"
-    assert Report(0, 0, 0.0, [], []).fps == 0
+def test_a_stage_that_fails_is_not_counted(clock):
+    meter = Meter(clock)
+    with pytest.raises(ValueError, match="broken"), meter.stage("segment"):
+        raise ValueError("broken")
+    assert meter.stages == {"segment": ()}
+
+
+def test_the_peak_is_at_least_what_is_held_now():
+    before = peak_memory_mb()
+    held = np.ones(120_000_000, np.uint8)
+    assert peak_memory_mb() >= max(before, 120) and held.all()

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from seg.errors import ArtifactError, SourceError
-from seg.results import Mask
 from seg.video import mp4, recorder
+from seg.video.base import Processed
 from seg.video.recorder import Mp4Writer
 from seg.video.sources import VideoFile
-
-NO_MASK = Mask(np.zeros((1, 1), np.uint8), ("background",))
 
 
 def copy(source_path, target, finish=True, keep=None):
@@ -21,9 +19,9 @@ def copy(source_path, target, finish=True, keep=None):
     source = VideoFile(source_path)
     with source, Mp4Writer(target, source=source.path, fps=source.fps) as writer:
         for frame in list(source)[:keep]:
-            writer.write(frame, frame.image, NO_MASK)
+            writer.write(frame, Processed(frame.image, {}))
         if finish:
-            writer.finish()
+            writer.end_of_stream()
     return writer
 
 
@@ -74,7 +72,7 @@ def test_colours_come_back(tmp_path):
     with Mp4Writer(tmp_path / "out.mp4") as writer:
         for index, colour in enumerate(colours):
             writer.add(np.full((64, 64, 3), colour, np.uint8), index / 25)
-        writer.finish()
+        writer.end_of_stream()
     with VideoFile(writer.path) as source:
         for frame, colour in zip(source, colours, strict=True):
             assert np.abs(frame.image.mean((0, 1)) - colour).max() < 6
@@ -86,7 +84,7 @@ def test_odd_sides_repeat_the_last_line_and_say_so(tmp_path, hw, capsys):
     image[:, -1] = image[-1] = 230
     with Mp4Writer(tmp_path / "out.mp4") as writer:
         writer.add(image, 0.0)
-        writer.finish()
+        writer.end_of_stream()
     assert "the last column or row is there twice" in capsys.readouterr().err
     with VideoFile(writer.path) as source:
         (frame,) = source
@@ -99,7 +97,7 @@ def test_a_picture_of_another_size_is_fitted_into_the_first_ones(tmp_path):
     with Mp4Writer(tmp_path / "out.mp4") as writer:
         writer.add(np.full((64, 96, 3), 200, np.uint8), 0.0)
         writer.add(np.full((32, 32, 3), 200, np.uint8), 0.04)
-        writer.finish()
+        writer.end_of_stream()
     with VideoFile(writer.path) as source:
         second = list(source)[1].image
     assert second.shape == (64, 96, 3)

@@ -1,0 +1,126 @@
+"""Annotators: each draws one type of result onto an image, in place, and decides nothing.
+
+Colors are BGR. Class 0 is the background and is never drawn.
+"""
+
+import dataclasses
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from seg.errors import ShapeError
+from seg.imaging.letterbox import hw_of
+from seg.imaging.palette import Palette
+from seg.results import Mask, UInt8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Style:
+    """How results are drawn; an annotator takes from it what concerns its type.
+
+    Attributes:
+        opacity: 0 leaves the image as it is, 1 covers it with a region's color.
+        outline: Whether each region's edge, inside the region, gets the full color.
+        palette: The colors.
+
+    Raises:
+        ShapeError: `opacity` is not in 0..1.
+    """
+
+    opacity: float = 0.5
+    outline: bool = True
+    palette: Palette = dataclasses.field(default_factory=Palette)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.opacity <= 1:
+            raise ShapeError(f"Opacity is a number from 0 to 1; got {self.opacity}.")
+
+
+class Annotator(Protocol):
+    """Draws the results of one type; one for each thread, since it may keep buffers."""
+
+    def draw(self, image: UInt8, result: Any, /) -> None:
+        """Draws a result onto uint8 `(H, W, 3)` BGR, in place.
+
+        Raises:
+            ShapeError: The result does not fit the image.
+        """
+
+
+class _Buffers:
+    """What drawing onto images of one size needs; made once, since fresh pages cost most."""
+
+    def __init__(self, hw: tuple[int, int]) -> None:
+        self.hw = hw
+        self.mixed: UInt8 = np.empty((*hw, 3), np.uint8)
+        self.colors: UInt8 = np.empty((*hw, 3), np.uint8)
+        self.has_one_color = False
+        self.inner: UInt8 = np.empty(hw, np.uint8)
+        width = 1 + min(hw) // 500
+        self.kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * width + 1, 2 * width + 1))
+
+
+class MaskAnnotator:
+    """Draws a mask: each class in its color, and the edges of its regions."""
+
+    def __init__(self, style: Style) -> None:
+        self._style = style
+        self._table = style.palette.table()
+        self._buffers: _Buffers | None = None
+
+    def draw(self, image: UInt8, mask: Mask, /) -> None:
+        """Draws a mask of the image's own size; raises ShapeError for another."""
+        if hw_of(mask.labels) != hw_of(image):
+            raise ShapeError(
+                f"A mask of {hw_of(mask.labels)} does not fit an image of {hw_of(image)}."
+            )
+        buffers = self._paint(mask)
+        opacity = self._style.opacity
+        cv2.addWeighted(image, 1 - opacity, buffers.colors, opacity, 0, dst=buffers.mixed)
+        cv2.copyTo(buffers.mixed, mask.labels, image)
+        if self._style.outline:
+            cv2.erode(mask.labels, buffers.kernel, dst=buffers.inner)
+            cv2.compare(mask.labels, buffers.inner, cv2.CMP_GT, dst=buffers.inner)
+            cv2.copyTo(buffers.colors, buffers.inner, image)
+
+    def _paint(self, mask: Mask) -> _Buffers:
+        """Returns buffers of the mask's size that hold the color of each pixel's class."""
+        hw = hw_of(mask.labels)
+        if self._buffers is None or self._buffers.hw != hw:
+            self._buffers = _Buffers(hw)
+        buffers = self._buffers
+        has_one_color = len(mask.classes) <= 2
+        if not has_one_color:
+            cv2.applyColorMap(mask.labels, self._table, dst=buffers.colors)
+        elif not buffers.has_one_color:  # else it still holds it: a third of the cost
+            buffers.colors[:] = self._style.palette[1]
+        buffers.has_one_color = has_one_color
+        return buffers
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Caption:
+    """A line of text for the top left corner; nothing is drawn where it is empty."""
+
+    text: str
+
+
+class CaptionAnnotator:
+    """Writes light text on a dark box, sized to the image."""
+
+    def __init__(self, style: Style) -> None:
+        pass
+
+    def draw(self, image: UInt8, caption: Caption, /) -> None:
+        """Writes the line, as far as it fits."""
+        if not caption.text:
+            return
+        scale = max(0.5, min(image.shape[:2]) / 900)
+        font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(scale * 1.6))
+        (width, height), below = cv2.getTextSize(caption.text, font, scale, thickness)
+        gap = max(3, height // 2)
+        box = image[: height + below + 2 * gap, : width + 2 * gap]
+        box[:] = box // 4
+        origin, white = (gap, gap + height), (255, 255, 255)
+        cv2.putText(image, caption.text, origin, font, scale, white, thickness, cv2.LINE_AA)
