@@ -1,4 +1,4 @@
-"""SegmentationMetrics: all that is counted of a picture, or of many, and the headline scores of it."""
+"""All that is counted of one image or many, and the headline scores that follow."""
 
 import dataclasses
 import math
