@@ -229,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.exporting.quantization import CALIBRATION_KEY, quantise
     from seg.files.atomic import atomic, refuse_overwrite
     from seg.kinds import Precision
-    from seg.verification.export_check import accept
+    from seg.verification.export_check import verify_export
     from seg.verification.parity import frames_of
 
     refuse_overwrite(args.output, args.overwrite)
@@ -241,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             extra[CALIBRATION_KEY] = json.dumps(said)
             spec = dataclasses.replace(spec, precision=Precision.INT8)
             cli.note(f"ranges measured on {said['pictures']} pictures")
-        parity = accept(source, spec, part, frames, extra)
+        parity = verify_export(source, spec, part, frames, extra)
     size = "any" if spec.canvas_hw is None else f"{spec.canvas_hw[1]}x{spec.canvas_hw[0]}"
     cli.note(f"compared with {source.runtime.description} on {parity}")
     cli.note(f"canvas {size}, {spec.precision}, {args.output.stat().st_size / 1e6:.1f} MB")

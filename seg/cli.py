@@ -11,7 +11,7 @@ from seg.notes import note as note
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import RATIOS
 from seg.runtimes.open import DEVICES, ENGINES, MODES, PRECISIONS, SUFFIXES
-from seg.verification import self_test as golden
+from seg.verification import self_test
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -80,9 +80,8 @@ def segmenter(args: argparse.Namespace) -> Segmenter:
         guided=args.guided,
     )
     if args.verify:
-        note(
-            f"verified: scores are off by {golden.verify(opened):.1g} deviations from the source's"
-        )
+        error = self_test.verify(opened)
+        note(f"verified: scores are off by {error:.1g} standard deviations from the source's")
     return opened
 
 

@@ -22,7 +22,7 @@ from seg.files.atomic import DEFAULT_MODEL, WEIGHTS, sha256_of
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes import environment as machine
 from seg.runtimes.open import ENGINES, open_runtime
-from seg.verification import self_test as golden
+from seg.verification import self_test
 from seg.video.mp4 import Encoder, count_frames
 from seg.video.sources import VideoFile
 
@@ -155,8 +155,10 @@ def _model(path: Path) -> Finding:
         with Segmenter(path) as segmenter:
             segmenter(np.zeros((90, 160, 3), np.uint8))
             checked = "runs; it carries no scores to verify"
-            if golden.GOLDEN_KEY in segmenter.runtime.metadata:
-                checked = f"runs, scores off by {golden.verify(segmenter):.1g} deviations"
+            if self_test.GOLDEN_KEY in segmenter.runtime.metadata:
+                checked = (
+                    f"runs, scores off by {self_test.verify(segmenter):.1g} standard deviations"
+                )
             said = f"{path.name}: {checked}; {segmenter.description}; sha256 {sha256_of(path)}"
     except SegError as error:
         return Finding("model", "fault", f"{path.name} does not run: {_line(error)}")

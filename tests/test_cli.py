@@ -60,4 +60,4 @@ def test_verify_says_how_far_off_and_needs_the_sources_scores(model, capsys):
     onnx.helper.set_model_props(made, {METADATA_KEY: SPEC.to_json(), GOLDEN_KEY: scores})
     onnx.save(made, model)
     opened(model, "--verify")
-    assert "verified: scores are off by 0 deviations" in capsys.readouterr().err
+    assert "verified: scores are off by 0 standard deviations" in capsys.readouterr().err

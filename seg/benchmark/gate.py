@@ -9,7 +9,8 @@ from seg.imaging.letterbox import Size
 from seg.predictors.segmenter import Segmenter
 from seg.results import UInt8
 from seg.spec import ModelSpec
-from seg.verification.parity import LIMITS, Parity, compare, compare_graph
+from seg.verification.parity import Parity, compare, compare_mask_graph
+from seg.verification.tolerances import TOLERANCES
 
 HEAD = (
     "artifact", "runs on", "pixels that agree", "flipped in the worst frame", "mask mIoU",
@@ -24,7 +25,7 @@ class Verdict:
     Attributes:
         name: How it is called.
         engine: What really ran.
-        precision: The row of `LIMITS` that it is held to.
+        precision: The row of `TOLERANCES` that it is held to.
         parity: What was found.
     """
 
@@ -60,7 +61,7 @@ def hold(entry: Entry, reference: Segmenter, frames: Sequence[UInt8]) -> Verdict
                 name=entry.name,
                 engine="ONNX Runtime, raw frames to masks",
                 precision=graph.precision,
-                parity=compare_graph(Segmenter(runtime), entry.path, frames),
+                parity=compare_mask_graph(Segmenter(runtime), entry.path, frames),
             )
         with entry.open() as candidate:
             runtime.spec = _fitted(own, candidate.runtime.spec, candidate.input_hw)
@@ -91,7 +92,7 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
             one.name,
             one.engine,
             f"{100 * parity.agreement:.4f} %",
-            f"{100 * parity.flipped:.4f} %",
+            f"{100 * parity.worst_frame_disagreement:.4f} %",
             f"{parity.miou:.5f}",
             f"{parity.mask_iou:.5f}",
             f"{parity.boundary_f:.5f}",
@@ -105,6 +106,6 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
         [
             *markdown_table(HEAD, rows),
             "",
-            *(f"- {name}: at least {LIMITS[name]}" for name in LIMITS if name in used),
+            *(f"- {name}: at least {TOLERANCES[name]}" for name in TOLERANCES if name in used),
         ]
     )

@@ -1,4 +1,4 @@
-"""Acceptance: an exported file is compared with its source, and then says so itself."""
+"""The check at export: a file is compared with its source, and then carries the result."""
 
 import hashlib
 import json
@@ -11,43 +11,43 @@ from seg.predictors.segmenter import Segmenter
 from seg.results import UInt8
 from seg.runtimes import environment as machine
 from seg.spec import METADATA_KEY, ModelSpec
-from seg.verification import self_test as golden
-from seg.verification.parity import Parity, compare, compare_graph
+from seg.verification import self_test
+from seg.verification.parity import Parity, compare, compare_mask_graph
 
 PARITY_KEY = "dinoseg.parity"
 
 
-def accept(
+def verify_export(
     source: Segmenter,
     spec: ModelSpec,
     path: Path,
     frames: Sequence[UInt8],
     extra: Mapping[str, str],
 ) -> Parity:
-    """Compares the file's masks with its source's, and writes what `--verify` needs into the file.
+    """Compares the file's masks with its source's, and writes what the self-test needs into it.
 
-    That is the result, on what and by which versions it was found, and scores on the golden
-    picture: the source's, or the file's own where it is int8.
+    That is the result, on what and by which versions it was found, and scores on the test image:
+    the source's, or the file's own where it is int8.
 
     Args:
         source: Float32, with the file's canvas.
         spec: What the file is.
         path: An ONNX file.
         frames: To compare on, at least one.
-        extra: What else the file is to say of itself, by key.
+        extra: More metadata, by key.
 
     Raises:
         ParityError: They differ by more than rounding.
     """
-    describe(path, {METADATA_KEY: spec.to_json()})
+    write_metadata(path, {METADATA_KEY: spec.to_json()})
     if spec.input_kind == "frames":
-        parity, scores = compare_graph(source, path, frames), golden.record(source)
+        parity, scores = compare_mask_graph(source, path, frames), self_test.record(source)
     else:
         with Segmenter(path, device="cpu") as exported:
             parity = compare(source, exported, frames)
-            # The golden picture leaves the ranges that photos gave an int8 file; what it scores
-            # there is no error, and what every engine has to repeat.
-            scores = golden.record(exported if spec.precision == "int8" else source)
+            # The test image leaves the ranges that photos gave an int8 file. What it scores there
+            # is not an error, and what every engine has to repeat.
+            scores = self_test.record(exported if spec.precision == "int8" else source)
     parity.require(spec.precision)
     record = parity.to_dict() | {
         "frames_sha256": [hashlib.sha256(frame.tobytes()).hexdigest() for frame in frames],
@@ -58,17 +58,17 @@ def accept(
     properties = {
         METADATA_KEY: spec.to_json(),
         PARITY_KEY: json.dumps(record),
-        golden.GOLDEN_KEY: scores,
+        self_test.GOLDEN_KEY: scores,
     }
-    describe(path, properties | dict(extra))
+    write_metadata(path, properties | dict(extra))
     if spec.input_kind == "images":
         with Segmenter(path, device="cpu") as exported:
-            golden.verify(exported)
+            self_test.verify(exported)
     return parity
 
 
-def describe(path: Path, properties: Mapping[str, str]) -> None:
-    """Replaces what an ONNX file says of itself."""
+def write_metadata(path: Path, properties: Mapping[str, str]) -> None:
+    """Replaces the metadata of an ONNX file."""
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, dict(properties))
     onnx.save(model, str(path))

@@ -1,4 +1,4 @@
-"""Parity: do two runtimes draw the same masks? Compared on frames, to the pixel."""
+"""Parity: how far the masks of two models agree on the same frames, pixel by pixel."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -16,36 +16,10 @@ from seg.metrics import ConfusionMatrix
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import Look
 from seg.results import Float32, UInt8
+from seg.verification.tolerances import TOLERANCES
 
-NEIGHBOURS = np.ones((3, 3), np.uint8)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """The least that `Parity` must have, by its fields."""
-
-    agreement: float
-    miou: float
-    mask_iou: float
-    boundary_f: float
-
-    def __str__(self) -> str:
-        return (
-            f"{100 * self.agreement:g} %, mIoU {self.miou}, IoU {self.mask_iou} and F "
-            f"{self.boundary_f}"
-        )
-
-
-# What a precision may change: scores near an edge, no more. In a frame whose mask is a handful of
-# doubtful pixels, 8 bits of a bfloat16 turn over some, and 256 steps for what flows between the
-# layers many; int8 also moves outlines by a pixel or two where scores are flat. Both are held to
-# all frames together, and in the worst frame only to what no rounding explains.
-LIMITS = {
-    "float32": Limits(0.9999, 0.999, 0.999, 0.999),
-    "float16": Limits(0.999, 0.995, 0.995, 0.99),
-    "bfloat16": Limits(0.995, 0.99, 0.95, 0.95),
-    "int8": Limits(0.995, 0.98, 0.5, 0.7),
-}
+NEIGHBORS = np.ones((3, 3), np.uint8)
+FILE_NAMES = {"worst_frame_disagreement": "flipped"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +29,7 @@ class Parity:
     Attributes:
         frames: Number of frames compared.
         agreement: Share of all pixels with the same class, 0..1.
-        flipped: Largest share of one frame's pixels that have another class.
+        worst_frame_disagreement: Largest share of one frame's pixels that have another class.
         miou: Mean over the classes of the IoU of their masks, all frames together.
         mask_iou: Lowest IoU between the two masks of a class in a frame that shows it.
         boundary_f: Lowest F score of a class's outlines in a frame: how much of each lies within a
@@ -66,7 +40,7 @@ class Parity:
 
     frames: int
     agreement: float
-    flipped: float
+    worst_frame_disagreement: float
     miou: float
     mask_iou: float
     boundary_f: float
@@ -74,14 +48,16 @@ class Parity:
     max_difference: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain numbers, for metadata and JSON."""
-        return dataclasses.asdict(self)
+        """Returns plain numbers, for metadata and JSON; names are those of the file format."""
+        values = dataclasses.asdict(self)
+        return {FILE_NAMES.get(name, name): value for name, value in values.items()}
 
     def __str__(self) -> str:
         text = (
             f"{self.frames} frames: {100 * self.agreement:.4f} % of the pixels agree, "
-            f"{100 * self.flipped:.4f} % flipped in the worst frame, mask mIoU {self.miou:.5f}, "
-            f"lowest mask IoU {self.mask_iou:.5f}, lowest boundary F {self.boundary_f:.5f}"
+            f"{100 * self.worst_frame_disagreement:.4f} % differ in the worst frame, "
+            f"mask mIoU {self.miou:.5f}, lowest mask IoU {self.mask_iou:.5f}, "
+            f"lowest boundary F {self.boundary_f:.5f}"
         )
         if self.cosine is None:
             return text
@@ -96,13 +72,18 @@ class Parity:
             return self
         raise ParityError(
             f"The masks differ from the source's: {self}. Expected in {precision} at least "
-            f"{LIMITS[precision]}."
+            f"{TOLERANCES[precision]}."
         )
 
     def passes(self, precision: str) -> bool:
         """Tells whether the masks are as near as `precision` allows."""
-        least = dataclasses.asdict(LIMITS[precision])
-        return all(getattr(self, name) >= limit for name, limit in least.items())
+        least = TOLERANCES[precision]
+        return (
+            self.agreement >= least.agreement
+            and self.miou >= least.miou
+            and self.mask_iou >= least.mask_iou
+            and self.boundary_f >= least.boundary_f
+        )
 
 
 def compare(reference: Segmenter, candidate: Segmenter, frames: Iterable[UInt8]) -> Parity:
@@ -147,7 +128,7 @@ def compare_masks(masks: Sequence[tuple[UInt8, UInt8]], num_classes: int) -> Par
     return Parity(
         frames=len(masks),
         agreement=total.pixel_accuracy,
-        flipped=1 - min(matrix.pixel_accuracy for matrix in matrices),
+        worst_frame_disagreement=1 - min(matrix.pixel_accuracy for matrix in matrices),
         miou=total.miou,
         mask_iou=min(float(np.nanmin(matrix.iou)) for matrix in matrices),
         boundary_f=min(_lowest_boundary_f(one, other, num_classes) for one, other in masks),
@@ -155,15 +136,15 @@ def compare_masks(masks: Sequence[tuple[UInt8, UInt8]], num_classes: int) -> Par
 
 
 def frames_of(source: Path | None) -> list[UInt8]:
-    """Reads the pictures to compare on, of a file or a folder; None takes the free photos."""
+    """Reads the images to compare on, of a file or a folder; None takes the free photos."""
     if source is None:
         return [photo(name) for name in PHOTOS]
     paths = pictures(source) if source.is_dir() else [source]
     return [read_image(path) for path in paths]
 
 
-def compare_graph(source: Segmenter, path: Path, frames: Iterable[UInt8]) -> Parity:
-    """Compares masks on the canvas, where an ONNX graph of raw frames draws them.
+def compare_mask_graph(source: Segmenter, path: Path, frames: Iterable[UInt8]) -> Parity:
+    """Compares masks on the canvas, where an ONNX graph from raw frames to masks has them.
 
     Args:
         source: Torch in float32, with the file's spec.
@@ -204,7 +185,7 @@ def _lowest_boundary_f(one: UInt8, other: UInt8, num_classes: int) -> float:
     found = [1.0]
     for label in range(1, num_classes):
         edges = [_outline((labels == label).view(np.uint8)) for labels in (one, other)]
-        reach = [np.asarray(cv2.dilate(edge, NEIGHBOURS), np.uint8) for edge in edges]
+        reach = [np.asarray(cv2.dilate(edge, NEIGHBORS), np.uint8) for edge in edges]
         lengths = [int(np.count_nonzero(edge)) for edge in edges]
         if any(lengths):
             # F = 2PR / (P + R) from the two shares, or 0 where they have nothing in common.
@@ -218,7 +199,7 @@ def _lowest_boundary_f(one: UInt8, other: UInt8, num_classes: int) -> float:
 
 def _outline(mask: UInt8) -> UInt8:
     """Returns the pixels of a mask that touch another class; the frame's border is no edge."""
-    return np.asarray(mask - cv2.erode(mask, NEIGHBOURS), np.uint8)
+    return np.asarray(mask - cv2.erode(mask, NEIGHBORS), np.uint8)
 
 
 def _cosine(one: Float32, other: Float32) -> float:

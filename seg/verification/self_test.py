@@ -1,9 +1,9 @@
-"""Golden: what the source scored on one drawn picture, kept inside what was made from it.
+"""Self-test: a model's scores on one synthetic image against its source's, which its file carries.
 
-Engines lie: other drivers, versions and machines run the same file differently. With the source's
+The same file can run differently with other drivers, versions and machines. With the source's
 scores in the file, any machine can check itself before it runs, without the source or a data set.
-The picture is drawn, so the file carries nobody's photo, and it is full of edges and unlike in each
-channel, so that a shift, a swap or a wrong mean moves the scores.
+The image is computed, so no file carries a photo of somebody; it is full of edges and different in
+each channel, so that a shift, a swap or a wrong mean changes the scores.
 """
 
 import base64
@@ -16,17 +16,16 @@ from seg.errors import ArtifactError, ParityError
 from seg.imaging.letterbox import Size
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
+from seg.verification.tolerances import TOLERANCES
 
 GOLDEN_KEY = "dinoseg.golden"
-PLACES = 1024  # of the score maps, spread evenly; 8 kB for two classes
-# Root mean square of what the scores are off, in deviations of the source's scores.
-ERRORS = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2, "int8": 1e-1}
+NUM_SAMPLES = 1024  # of each score map, spread evenly; 8 kB for two classes
 
 
-def picture(hw: Size) -> UInt8:
-    """Draws the picture, by integers alone so that it is the same everywhere.
+def synthetic_image(hw: Size) -> UInt8:
+    """Computes the image, by integers alone so that it is the same everywhere.
 
-    Blue: diagonal bands. Green: a checkerboard. Red: rings around a point off the centre.
+    Blue: diagonal bands. Green: a checkerboard. Red: rings around a point off the center.
 
     Returns:
         uint8 `(*hw, 3)` BGR, a new array.
@@ -39,17 +38,17 @@ def picture(hw: Size) -> UInt8:
 
 
 def record(source: Segmenter) -> str:
-    """Returns the source's scores on the picture, JSON to be kept under `GOLDEN_KEY`."""
+    """Returns the source's scores on the image, JSON to be kept under `GOLDEN_KEY`."""
     shape, scores = _scores(source)
     text = base64.b64encode(scores.astype("<f4").tobytes()).decode("ascii")
     return json.dumps({"shape": shape, "scores": text})
 
 
 def verify(segmenter: Segmenter) -> float:
-    """Runs the picture, at the model's own size, and compares the scores with the source's.
+    """Runs the image, at the model's own size, and compares the scores with the source's.
 
     Returns:
-        Root mean square of the difference, in deviations of the source's scores.
+        Root mean square of the difference, in standard deviations of the source's scores.
 
     Raises:
         ArtifactError: The file carries no scores, or they are damaged.
@@ -65,21 +64,23 @@ def verify(segmenter: Segmenter) -> float:
     source = expected["scores"].reshape(scores.shape)
     deviation = float(np.sqrt(np.mean((source - source.mean(1, keepdims=True)) ** 2)))
     error = float(np.sqrt(np.mean((scores - source) ** 2))) / max(deviation, 1e-12)
-    if not error <= ERRORS[runtime.precision]:
+    limit = TOLERANCES[runtime.precision].score_error
+    if not error <= limit:
         raise ParityError(
             f"This engine does not compute what the model's source did: its scores are off by "
-            f"{error:.2g} deviations, at most {ERRORS[runtime.precision]:g} is {runtime.precision}."
-            f" It is {runtime.description}; take another --runtime or --precision, or export again."
+            f"{error:.2g} standard deviations; expected at most {limit:g} in {runtime.precision}. "
+            f"It is {runtime.description}; choose a different --runtime or --precision, or export "
+            "again."
         )
     return error
 
 
 def _scores(segmenter: Segmenter) -> tuple[list[int], Float32]:
-    """Returns the shape of the score maps `(C, h, w)`, and some of their places, `(C, n)`."""
-    pixels, _ = segmenter.pack(picture(segmenter.runtime.spec.input_hw))
+    """Returns the shape of the score maps `(C, h, w)`, and samples of them, `(C, n)`."""
+    pixels, _ = segmenter.pack(synthetic_image(segmenter.runtime.spec.input_hw))
     logits = segmenter.logits(pixels)
     maps = logits.reshape(len(logits), -1)
-    count = min(PLACES, maps.shape[1])
+    count = min(NUM_SAMPLES, maps.shape[1])
     return list(logits.shape), maps[:, np.linspace(0, maps.shape[1] - 1, count).astype(int)]
 
 
@@ -93,7 +94,7 @@ def _read(text: str | None) -> dict[str, Any]:
         values = json.loads(text)
         scores = np.frombuffer(base64.b64decode(values["scores"], validate=True), "<f4")
         channels, height, width = values["shape"]
-        if len(scores) != channels * min(PLACES, height * width):
+        if len(scores) != channels * min(NUM_SAMPLES, height * width):
             raise ValueError("too few or too many")
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"The scores to verify against are damaged: {error}.") from error

@@ -5,7 +5,8 @@ import pytest
 
 from seg import ParityError, Segmenter, SpecMismatch
 from seg.runtimes.fake import FakeRuntime
-from seg.verification.parity import LIMITS, _lowest_boundary_f, compare, compare_masks
+from seg.verification.parity import _lowest_boundary_f, compare, compare_masks
+from seg.verification.tolerances import TOLERANCES
 
 
 def network(shift=0.0, roll=0, swap=False):
@@ -33,7 +34,7 @@ def test_the_same_network_is_equal():
 @pytest.mark.parametrize("fault", [{"shift": 0.2}, {"roll": 1}, {"swap": True}])
 def test_planted_faults_are_caught(fault):
     parity = compare(network(), network(**fault), frames())
-    for precision in LIMITS:
+    for precision in TOLERANCES:
         with pytest.raises(ParityError, match="masks differ"):
             parity.require(precision)
 
@@ -50,7 +51,9 @@ def test_agreement_and_iou_by_hand():
         return Segmenter(FakeRuntime(run))
 
     parity = compare(left(8), left(4), [np.zeros((16, 16, 3), np.uint8)])
-    assert parity.agreement == pytest.approx(0.75) and parity.flipped == pytest.approx(0.25)
+    assert parity.agreement == pytest.approx(
+        0.75
+    ) and parity.worst_frame_disagreement == pytest.approx(0.25)
     assert parity.mask_iou == pytest.approx(0.5)
     assert parity.boundary_f == 0  # the edges are four pixels apart
 
@@ -73,7 +76,7 @@ def test_the_worst_of_several_frames_counts_and_all_their_pixels():
     assert parity.frames == 3
     # 4 and 1 of 16 columns differ in pictures of 256 pixels, none in the one of 1024.
     assert parity.agreement == pytest.approx(1 - (64 + 16) / (1024 + 256 + 256))
-    assert (parity.flipped, parity.mask_iou, parity.boundary_f) == (0.25, 0.5, 0.0)
+    assert (parity.worst_frame_disagreement, parity.mask_iou, parity.boundary_f) == (0.25, 0.5, 0.0)
     # Signs differ in a quarter: cosine 3/4 - 1/4. There it is 1 against -3.
     assert parity.cosine == pytest.approx(0.5) and parity.max_difference == 4
 

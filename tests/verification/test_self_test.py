@@ -1,4 +1,4 @@
-"""Planted faults: both gates, masks on frames and scores on the golden picture, catch each."""
+"""Planted faults: both the comparison of masks and the self-test catch each."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ from seg.models.nets import build_net
 from seg.runtimes.fake import FakeRuntime
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.verification.parity import compare
-from seg.verification.self_test import GOLDEN_KEY, picture, record, verify
+from seg.verification.self_test import GOLDEN_KEY, record, synthetic_image, verify
 
 SPEC = ModelSpec(
     arch="lite",
@@ -59,7 +59,7 @@ def wrong_mean(net):
 
 
 def half_pixel(images):
-    """Moves the picture as a resize with corners in place of half-pixel centres does."""
+    """Moves the image as a resize with corners in place of half-pixel centres does."""
     moved = [
         cv2.warpAffine(
             channel, np.float32([[1, 0, 0.5], [0, 1, 0.5]]), channel.shape[::-1],
@@ -104,7 +104,7 @@ def test_rounding_is_no_fault(net, dtype):
 def test_bfloat16_does_not_pass_for_float32(net):
     rounded = segmenter(copy.deepcopy(net).to(torch.bfloat16))
     rounded.runtime.metadata = {GOLDEN_KEY: record(segmenter(net))}
-    with pytest.raises(ParityError, match=r"at most 0\.001 is float32"):
+    with pytest.raises(ParityError, match=r"at most 0\.001 in float32"):
         verify(rounded)
 
 
@@ -121,9 +121,9 @@ def test_the_error_by_hand():
     assert verify(candidate) == pytest.approx(0.04, rel=1e-4)
 
 
-def test_the_picture_is_the_same_everywhere():
+def test_the_image_is_the_same_everywhere():
     """Three pixels of it, worked out on paper."""
-    drawn = picture((90, 120))
+    drawn = synthetic_image((90, 120))
     assert drawn.shape == (90, 120, 3) and drawn.dtype == np.uint8
     assert drawn[0, 0].tolist() == [0, 40, (30**2 + 60**2) // 61]
     assert drawn[11, 0].tolist() == [33 // 2, 190, (19**2 + 60**2) // 61]
