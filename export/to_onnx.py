@@ -26,9 +26,7 @@ that. Rounding shows: measure the file with apps/evaluate.py, too.
 import argparse
 import dataclasses
 import json
-import logging
 import shutil
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,12 +35,10 @@ from seg import cli
 from seg.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from seg.predictors.segmenter import Segmenter
     from seg.spec import ModelSpec
 
-OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 23 only from 10.14
+DEFAULT_OPSET = 20
 
 
 def flags() -> argparse.ArgumentParser:
@@ -64,100 +60,11 @@ def flags() -> argparse.ArgumentParser:
         "--output-kind", choices=("logits", "mask"), default="logits", help="what leaves"
     )
     p.add_argument("--input", type=Path, metavar="PICTURES", help="file or folder to compare on")
-    p.add_argument("--opset", type=int, choices=(18, 20), help=f"18 for TensorRT; else {OPSET}")
+    p.add_argument(
+        "--opset", type=int, choices=(18, 20), help=f"18 for TensorRT; else {DEFAULT_OPSET}"
+    )
     p.add_argument("--overwrite", action="store_true", help="replace --output")
     return p
-
-
-def export_spec(
-    spec: "ModelSpec",
-    source: Path,
-    imgsz_hw: tuple[int, int] | None,
-    *,
-    batch: int | None = None,
-    dynamic: bool = False,
-    precision: str = "float32",
-    outputs: str = "logits",
-) -> "ModelSpec":
-    """Returns the spec of the exported file: a fixed canvas for DINOv2 and masks, else none.
-
-    Raises:
-        SpecMismatch: A size or number is to be fixed and free.
-    """
-    from seg.errors import SpecMismatch
-    from seg.files.atomic import sha256_of
-    from seg.imaging.letterbox import round_up
-    from seg.kinds import Precision
-    from seg.spec import segmentation_outputs
-
-    input_hw = imgsz_hw or spec.input_hw
-    is_free = (spec.arch == "lite" or dynamic) and outputs == "logits"
-    if dynamic and (spec.arch == "lite" or spec.arch.endswith("_reg") or not is_free):
-        raise SpecMismatch(
-            "--dynamic is for the logits of DINOv2 without registers, whose positions can be "
-            "resized inside the graph; lite takes any size without it."
-        )
-    if batch and is_free:
-        raise SpecMismatch("--batch fixes a number, and this file takes any; leave it out.")
-    return dataclasses.replace(
-        spec,
-        input_hw=input_hw,
-        canvas_hw=None if is_free else round_up(input_hw, spec.stride),
-        batch=None if is_free else batch or 1,
-        precision=Precision(precision),
-        outputs=segmentation_outputs(spec.classes, outputs),
-        input_kind="frames" if outputs == "mask" else "images",
-        source_sha256=sha256_of(source),
-    )
-
-
-def write_onnx(net: "nn.Module", spec: "ModelSpec", path: Path, opset: int = OPSET) -> None:
-    """Writes a network in eval mode as one ONNX file with its spec inside.
-
-    One batch of the spec's canvas; where it has none, any batch, height and width.
-    """
-    import onnx
-    import torch
-
-    from seg.models.export_wrappers import example, wrap
-    from seg.spec import METADATA_KEY
-
-    net = wrap(net.eval(), spec)
-    images, names, free = example(spec)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
-    with torch.inference_mode():
-        net(images)  # computes the position embedding for this size, so it becomes a constant
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            net,
-            (images,),
-            dynamo=True,
-            external_data=False,
-            opset_version=opset,
-            input_names=names[:1],
-            output_names=names[1:],
-            dynamic_shapes=free,
-            verbose=False,
-        )
-    assert program is not None
-    model = program.model_proto
-    _forget_machine(model)
-    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
-
-
-def _forget_machine(model: "object") -> None:
-    """Removes the exporter's stack traces, which hold this machine's paths."""
-    graph = model.graph  # type: ignore[attr-defined]
-    for thing in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
-        del thing.metadata_props[:]
-        thing.doc_string = ""
-    for function in model.functions:  # type: ignore[attr-defined]
-        for node in (function, *function.node):
-            del node.metadata_props[:]
-            node.doc_string = ""
 
 
 def fitted(video: Path, box_hw: tuple[int, int]) -> tuple[int, int]:
@@ -195,6 +102,7 @@ def from_checkpoint(args: argparse.Namespace, part: Path) -> tuple["Segmenter", 
     """Writes a checkpoint as ONNX in the types of torch; returns the source and the file's spec."""
     import torch
 
+    from seg.exporting import onnx_graph
     from seg.models.checkpoint import load_net
     from seg.predictors.segmenter import Segmenter
     from seg.runtimes.pytorch import TorchRuntime
@@ -203,11 +111,11 @@ def from_checkpoint(args: argparse.Namespace, part: Path) -> tuple["Segmenter", 
     imgsz_hw = cli.hw(args.imgsz)
     if args.fit:
         imgsz_hw = fitted(args.fit, imgsz_hw or spec.input_hw)
-    spec = export_spec(
+    spec = onnx_graph.export_spec(
         spec, args.model, imgsz_hw, batch=args.batch, dynamic=args.dynamic,
         precision="float32" if args.calibration else args.precision, outputs=args.output_kind,
     )  # fmt: skip
-    write_onnx(net, spec, part, args.opset or OPSET)
+    onnx_graph.write_onnx(net, spec, part, args.opset or onnx_graph.OPSET)
     return Segmenter(TorchRuntime(net, spec, torch.device("cpu"))), spec
 
 

@@ -10,6 +10,7 @@ from export import to_onnx
 from seg import Segmenter, SpecMismatch, cli
 from seg.benchmark.entries import Entry
 from seg.benchmark.gate import hold
+from seg.exporting import onnx_graph
 from seg.imaging.image_io import photo
 from seg.imaging.letterbox import Letterbox
 from seg.models.backbone import Backbone
@@ -178,7 +179,7 @@ def test_what_contradicts_itself_is_refused(tmp_path, arch, choices, said):
     spec = ModelSpec(arch=arch, outputs=segmentation_outputs(CLASSES), input_hw=(64, 64), stride=32)
     (tmp_path / "file.pt").write_text("")
     with pytest.raises(SpecMismatch, match=said):
-        to_onnx.export_spec(spec, tmp_path / "file.pt", None, **choices)
+        onnx_graph.export_spec(spec, tmp_path / "file.pt", None, **choices)
 
 
 def test_a_frame_on_the_canvas_as_bytes_is_the_packed_one():

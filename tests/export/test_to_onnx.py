@@ -10,6 +10,7 @@ import torch
 
 from export import to_onnx
 from seg import ParityError, Segmenter, cli
+from seg.exporting import onnx_graph
 from seg.imaging.image_io import photo
 from seg.models.backbone import Backbone
 from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
@@ -115,14 +116,14 @@ def test_opset_18_is_there_for_tensorrt(dino, tmp_path):
 
 
 def test_an_export_that_draws_other_masks_leaves_nothing(lite, tmp_path, monkeypatch, capsys):
-    write = to_onnx.write_onnx
+    write = onnx_graph.write_onnx
 
     def write_other(net, spec, path, opset):
         torch.nn.init.normal_(net.head.weight)
         write(net, spec, path, opset)
         torch.nn.init.normal_(net.head.weight)
 
-    monkeypatch.setattr(to_onnx, "write_onnx", write_other)
+    monkeypatch.setattr(onnx_graph, "write_onnx", write_other)
     assert export(lite, tmp_path / "person.onnx") == 1
     assert "masks differ" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

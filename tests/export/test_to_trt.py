@@ -10,10 +10,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export import to_onnx, to_trt, trt_check
+from export import to_trt, trt_check
 from seg import Segmenter, cli
 from seg.benchmark.entries import Entry
 from seg.benchmark.gate import hold
+from seg.exporting import onnx_graph
 from seg.exporting.precision import RUNGS, rewrite
 from seg.models.checkpoint import load_net
 from seg.runtimes.engine_metadata import EngineCard
@@ -308,7 +309,7 @@ def test_a_checkpoint_goes_through_the_export(tensorrt, lite, tmp_path, monkeypa
     def export(command, **_):
         commands.append(command[2:])
         to = onnx.load(str(lite))
-        spec = to_onnx.export_spec(SPEC, checkpoint, None)
+        spec = onnx_graph.export_spec(SPEC, checkpoint, None)
         helper.set_model_props(to, {METADATA_KEY: spec.to_json()})
         onnx.save(to, command[command.index("--output") + 1])
         return to_trt.subprocess.CompletedProcess(command, 0)

@@ -10,8 +10,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from export.to_onnx import write_onnx
 from seg import Segmenter, SpecMismatch
+from seg.exporting.onnx_graph import write_onnx
 from seg.exporting.precision import RUNGS, has_islands, rewrite
 from seg.imaging.image_io import photo
 from seg.models.backbone import Backbone

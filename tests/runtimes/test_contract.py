@@ -11,8 +11,8 @@ import onnx
 import pytest
 import torch
 
-from export.to_onnx import export_spec, write_onnx
 from seg import ArtifactError, EngineFailure, EngineMissing, Segmenter, ShapeError
+from seg.exporting.onnx_graph import export_spec, write_onnx
 from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
 from seg.runtimes.fake import FakeRuntime

@@ -8,9 +8,9 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from export.to_onnx import export_spec, write_onnx
 from seg import cli
 from seg.errors import ArtifactError, SpecMismatch
+from seg.exporting.onnx_graph import export_spec, write_onnx
 from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs

@@ -1,0 +1,98 @@
+"""The ONNX graph of a network: what its file is to be, and writing it."""
+
+import dataclasses
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from seg.errors import SpecMismatch
+from seg.files.atomic import sha256_of
+from seg.imaging.letterbox import Size, round_up
+from seg.kinds import Precision
+from seg.models.export_wrappers import example, wrap
+from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
+
+OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 23 only from 10.14
+
+
+def export_spec(
+    spec: ModelSpec,
+    source: Path,
+    imgsz_hw: Size | None,
+    *,
+    batch: int | None = None,
+    dynamic: bool = False,
+    precision: str = "float32",
+    outputs: str = "logits",
+) -> ModelSpec:
+    """Returns the spec of the exported file: a fixed canvas for DINOv2 and masks, else none.
+
+    Raises:
+        SpecMismatch: A size or number is to be fixed and free.
+    """
+    input_hw = imgsz_hw or spec.input_hw
+    is_free = (spec.arch == "lite" or dynamic) and outputs == "logits"
+    if dynamic and (spec.arch == "lite" or spec.arch.endswith("_reg") or not is_free):
+        raise SpecMismatch(
+            "--dynamic is for the logits of DINOv2 without registers, whose positions can be "
+            "resized inside the graph; lite takes any size without it."
+        )
+    if batch and is_free:
+        raise SpecMismatch("--batch fixes a number, and this file takes any; leave it out.")
+    return dataclasses.replace(
+        spec,
+        input_hw=input_hw,
+        canvas_hw=None if is_free else round_up(input_hw, spec.stride),
+        batch=None if is_free else batch or 1,
+        precision=Precision(precision),
+        outputs=segmentation_outputs(spec.classes, outputs),
+        input_kind="frames" if outputs == "mask" else "images",
+        source_sha256=sha256_of(source),
+    )
+
+
+def write_onnx(net: nn.Module, spec: ModelSpec, path: Path, opset: int = OPSET) -> None:
+    """Writes a network in eval mode as one ONNX file with its spec inside.
+
+    One batch of the spec's canvas; where it has none, any batch, height and width.
+    """
+    net = wrap(net.eval(), spec)
+    images, names, free = example(spec)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
+    with torch.inference_mode():
+        net(images)  # computes the position embedding for this size, so it becomes a constant
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            net,
+            (images,),
+            dynamo=True,
+            external_data=False,
+            opset_version=opset,
+            input_names=names[:1],
+            output_names=names[1:],
+            dynamic_shapes=free,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _forget_machine(model)
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _forget_machine(model: onnx.ModelProto) -> None:
+    """Removes the exporter's stack traces, which hold this machine's paths."""
+    graph = model.graph
+    for thing in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del thing.metadata_props[:]
+        thing.doc_string = ""
+    for function in model.functions:
+        for node in (function, *function.node):
+            del node.metadata_props[:]
+            node.doc_string = ""
