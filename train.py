@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seg import cli
-from seg.runtimes.open import DEVICES
+from seg.kinds import Device
 from seg.spec import tuples
 from seg.training.config import (
     AUGMENTS,
@@ -82,7 +82,7 @@ def flags(task: str = "segment") -> argparse.ArgumentParser:
     p.add_argument("--precision", choices=PRECISIONS, help="auto: bfloat16 where it is in hardware")
     _choice(p, "seed", "of weights, views and order", int)
     p.add_argument("--tensorboard", action="store_true", help="log into --output/tensorboard too")
-    p.add_argument("--device", choices=DEVICES, default="auto")
+    p.add_argument("--device", choices=Device.values(), default="auto")
     p.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
     one = p.add_mutually_exclusive_group()
     one.add_argument("--resume", action="store_true", help="go on with the training in --output")

@@ -37,8 +37,8 @@ from seg.data.samples import SPLITS, Sample
 from seg.errors import EngineMissing, SpecMismatch
 from seg.evaluation.evaluate import evaluate
 from seg.files.atomic import DEFAULT_MODEL, atomic, refuse_overwrite, sha256_of
+from seg.kinds import Device
 from seg.runtimes import environment as machine
-from seg.runtimes.open import DEVICES
 
 SEED = "seed"
 FILES = ("benchmark.json", "benchmark.md", "benchmark.png")
@@ -53,7 +53,9 @@ def flags() -> argparse.ArgumentParser:
         help=f"models, with options (default: weights/{DEFAULT_MODEL.name})",
     )  # fmt: skip
     p.add_argument("--baseline", choices=(SEED,), help="the yardstick that ratios refer to")
-    p.add_argument("--device", choices=DEVICES, default="cpu", help="where the baseline runs")
+    p.add_argument(
+        "--device", choices=Device.values(), default="cpu", help="where the baseline runs"
+    )
     p.add_argument("--frames", type=cli.positive, default=100, help="frames of each that count")
     p.add_argument("--warmup", type=cli.positive, default=10, help="frames before, not counted")
     p.add_argument(

@@ -18,10 +18,10 @@ from seg.data.samples import SPLITS
 from seg.errors import SpecMismatch
 from seg.files.atomic import DEFAULT_MODEL
 from seg.imaging.guided_filter import EPSILON
+from seg.kinds import Device, Engine
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import RATIOS
 from seg.runtimes import environment as machine
-from seg.runtimes.open import DEVICES, ENGINES
 
 
 def flags() -> argparse.ArgumentParser:
@@ -34,8 +34,10 @@ def flags() -> argparse.ArgumentParser:
         help=f"default: weights/{DEFAULT_MODEL.name}",
     )  # fmt: skip
     cli.add_imgsz(p, None, "box that pictures are fitted into; default: the model's own")
-    p.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
-    p.add_argument("--runtime", choices=tuple(ENGINES), help="engine; default: by the suffix")
+    p.add_argument(
+        "--device", choices=Device.values(), default="auto", help="where the network runs"
+    )
+    p.add_argument("--runtime", choices=Engine.values(), help="engine; default: by the suffix")
     numbers = range(1, len(RATIOS) + 1)
     p.add_argument("--tta", nargs="*", type=int, choices=numbers, default=[], help="scales to try")
     text = f"of the guided filter, to try; the filter of --guided has {EPSILON:g}"

@@ -23,7 +23,7 @@ from seg import cli
 from seg._version import __version__
 from seg.data import open_dataset
 from seg.files.atomic import atomic, refuse_overwrite
-from seg.runtimes.open import DEVICES
+from seg.kinds import Device
 
 
 def flags() -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--uncached-epochs", type=cli.positive, metavar="N", help=text)
     p.add_argument("--views", type=cli.positive, metavar="K", help="default: that of train.py")
     p.add_argument("--batch", type=cli.positive, default=20, metavar="N", help="views in a step")
-    p.add_argument("--device", choices=DEVICES, default="auto")
+    p.add_argument("--device", choices=Device.values(), default="auto")
     p.add_argument("--cache-dir", type=Path, metavar="DIR", help="disk to put the new cache on")
     p.add_argument("--json", type=Path, metavar="FILE", help="also writes the report there")
     p.add_argument("--overwrite", action="store_true", help="replace --json")

@@ -18,12 +18,12 @@ from typing import Any
 from seg import cli
 from seg.data import penn_fudan
 from seg.files.atomic import atomic, refuse_overwrite, sha256_of
+from seg.kinds import Device
 from seg.reproduce import steps
 from seg.reproduce.page import page
 from seg.reproduce.plan import Choices, plan
 from seg.reproduce.steps import ROOT, Record, digest
 from seg.runtimes import environment as machine
-from seg.runtimes.open import DEVICES
 
 ARCH = "dinov2_vits14"
 CODE = ("seg", "export/to_onnx.py", "apps/evaluate.py", "train.py")
@@ -39,7 +39,7 @@ def flags() -> argparse.ArgumentParser:
     text = "pictures without labels for the distillation: folders and videos, none of them of the "
     text += "validation pictures; default: the training pictures alone"
     p.add_argument("--images", nargs="+", type=Path, default=[], metavar="PATH", help=text)
-    p.add_argument("--device", choices=DEVICES, default="auto", help="where networks run")
+    p.add_argument("--device", choices=Device.values(), default="auto", help="where networks run")
     p.add_argument("--quick", action="store_true", help="try the steps; the numbers mean nothing")
     p.add_argument("--folder", type=Path, metavar="DIR", help="default: runs/reproduce[-quick]")
     p.add_argument("--output", type=Path, metavar="FILE", help="default: RESULTS.md in --folder")

@@ -7,10 +7,10 @@ from pathlib import Path
 from seg.errors import SegError
 from seg.files.atomic import DEFAULT_MODEL
 from seg.imaging.letterbox import Size
+from seg.kinds import Device, Engine
 from seg.notes import note as note
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import RATIOS
-from seg.runtimes.open import DEVICES, ENGINES, MODES, PRECISIONS, SUFFIXES
 from seg.verification import self_test
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
@@ -37,15 +37,19 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
         type=Path,
         default=DEFAULT_MODEL,
         metavar="FILE",
-        help=f"{', '.join(SUFFIXES)} (default: weights/{DEFAULT_MODEL.name})",
+        help=f"{', '.join(Engine.all_suffixes())} (default: weights/{DEFAULT_MODEL.name})",
     )
     add_imgsz(flags, None, "box that frames are fitted into; default: the model's own")
-    flags.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
-    flags.add_argument("--runtime", choices=tuple(ENGINES), help="engine; default: by the suffix")
-    kinds = tuple(dict.fromkeys(kind for kinds in PRECISIONS.values() for kind in kinds))
-    flags.add_argument("--precision", choices=kinds, help="what OpenVINO or torch computes in")
+    flags.add_argument(
+        "--device", choices=Device.values(), default="auto", help="where the network runs"
+    )
+    flags.add_argument("--runtime", choices=Engine.values(), help="engine; default: by the suffix")
+    kinds = dict.fromkeys(kind.value for engine in Engine for kind in engine.precisions)
+    flags.add_argument(
+        "--precision", choices=list(kinds), help="what OpenVINO or torch computes in"
+    )
     said = {"compile": "torch: compile the network", "graph": "torch on CUDA: a CUDA graph"}
-    for mode in MODES:
+    for mode in Engine.TORCH.modes:
         flags.add_argument(
             f"--{mode}", dest="modes", action="append_const", const=mode, default=[],
             help=said[mode],

@@ -19,9 +19,10 @@ import numpy as np
 
 from seg.errors import ArtifactError, EngineMissing, SegError
 from seg.files.atomic import DEFAULT_MODEL, WEIGHTS, sha256_of
+from seg.kinds import Engine
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes import environment as machine
-from seg.runtimes.open import ENGINES, open_runtime
+from seg.runtimes.open import open_runtime
 from seg.verification import self_test
 from seg.video.mp4 import Encoder, count_frames
 from seg.video.sources import VideoFile
@@ -63,8 +64,8 @@ def examine(model: Path = DEFAULT_MODEL) -> Iterator[Finding]:
     yield Finding("processor", "ok", machine.cpu())
     yield _gpu()
     with tempfile.TemporaryDirectory(prefix="dinoseg-") as folder:
-        for name in ENGINES:
-            yield from _engine(name, Path(folder))
+        for engine in Engine:
+            yield from _engine(engine, Path(folder))
         yield _h264(Path(folder))
     yield _windows()
     yield _model(model)
@@ -85,13 +86,12 @@ def _gpu() -> Finding:
     return Finding("gpu", "ok", "; ".join(answer.stdout.strip().splitlines()))
 
 
-def _engine(name: str, folder: Path) -> Iterator[Finding]:
+def _engine(name: Engine, folder: Path) -> Iterator[Finding]:
     """Opens a session of an engine that reads ONNX, also on CUDA; imports any other."""
-    module, suffixes = ENGINES[name]
     try:
-        if ".onnx" not in suffixes:
-            engine = importlib.import_module(module)
-            device = f", device {engine.pick_device('auto')}" if name == "torch" else ""
+        if ".onnx" not in name.suffixes:
+            engine = importlib.import_module(name.module)
+            device = f", device {engine.pick_device('auto')}" if name == Engine.TORCH else ""
             yield Finding(name, "ok", f"{name} {version(name)}{device}")
             return
         yield Finding(name, "ok", _session(folder, "auto", name))

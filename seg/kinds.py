@@ -8,7 +8,16 @@ from enum import StrEnum
 from typing import Self
 
 
-class Precision(StrEnum):
+class Word(StrEnum):
+    """A word that files and flags contain as it is."""
+
+    @classmethod
+    def values(cls) -> list[str]:
+        """Returns all words as plain strings, for argparse."""
+        return [member.value for member in cls]
+
+
+class Precision(Word):
     """A numeric type of weights and of arithmetic, listed from the finest to the coarsest.
 
     torch and numpy call each by its value; the other libraries have names of their own.
@@ -48,7 +57,7 @@ class Precision(StrEnum):
         return max(precisions, key=list(cls).index)
 
 
-class Device(StrEnum):
+class Device(Word):
     """Where a network runs."""
 
     AUTO = "auto"
@@ -56,7 +65,7 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
-class Engine(StrEnum):
+class Engine(Word):
     """A library that runs networks; its value is the name of the package to import.
 
     Attributes:
@@ -113,3 +122,8 @@ class Engine(StrEnum):
     def readers(cls, suffix: str) -> "list[Engine]":
         """Returns the engines that read files with a suffix, the default first."""
         return [engine for engine in cls if suffix in engine.suffixes]
+
+    @classmethod
+    def all_suffixes(cls) -> list[str]:
+        """Returns every suffix that some engine reads, sorted."""
+        return sorted({suffix for engine in cls for suffix in engine.suffixes})

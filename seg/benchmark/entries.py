@@ -7,8 +7,8 @@ from typing import Self
 
 from seg.errors import SpecMismatch
 from seg.imaging.letterbox import Size, round_up
+from seg.kinds import Engine
 from seg.predictors.segmenter import Segmenter
-from seg.runtimes.open import ENGINES, MODES, PRECISIONS
 from seg.spec import ModelSpec
 
 SYNTAX = "FILE[,runtime=NAME][,precision=NAME][,imgsz=WxH][,device=NAME][,compile][,graph]"
@@ -44,8 +44,8 @@ class Entry:
         """
         name, *words = text.split(",")
         values: dict[str, str] = {}
-        modes = tuple(word for word in words if word in MODES)
-        for word in (word for word in words if word not in MODES):
+        modes = tuple(word for word in words if word in Engine.TORCH.modes)
+        for word in (word for word in words if word not in modes):
             key, _, value = word.partition("=")
             if key not in ("runtime", "precision", "imgsz", "device") or key in values or not value:
                 raise SpecMismatch(f"'{text}': bad option '{word}'; expected {SYNTAX}.")
@@ -85,14 +85,13 @@ class Entry:
         """Yields every engine, precision and smaller size that this entry leaves open."""
         with self.open() as opened:
             spec = opened.runtime.spec
-        readers = [name for name, (_, ends) in ENGINES.items() if self.path.suffix in ends]
         sizes = [self.input_hw]
         if not self.input_hw and spec.canvas_hw is None:
             scaled = [(spec.input_hw[0] * s, spec.input_hw[1] * s) for s in SCALES]
             sizes = [round_up((int(h), int(w)), spec.stride) for h, w in scaled]
-        for runtime in [self.runtime] if self.runtime else readers:
-            is_open = runtime == "openvino" and not self.precision
-            for precision in PRECISIONS["openvino"] if is_open else [self.precision]:
+        for runtime in [self.runtime] if self.runtime else Engine.readers(self.path.suffix):
+            is_open = runtime == Engine.OPENVINO and not self.precision
+            for precision in Engine.OPENVINO.precisions if is_open else [self.precision]:
                 for input_hw in dict.fromkeys(sizes):
                     yield dataclasses.replace(
                         self, runtime=runtime, precision=precision, input_hw=input_hw

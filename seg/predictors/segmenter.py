@@ -28,7 +28,7 @@ class Segmenter(Closing):
         input_hw: Size to fit frames into, height first; None takes the model's own. A static
             graph takes any that fits on its canvas.
         runtime: The engine for a file, such as `openvino`; None goes by the suffix.
-        precision: What OpenVINO or torch computes in (`seg.runtimes.open.PRECISIONS`);
+        precision: What OpenVINO or torch computes in (`seg.kinds.Engine`);
             None leaves it the choice.
         modes: How torch runs, of `compile` and `graph`.
         tta: 0 looks once. N looks at the first N ratios 1, 1.32, 1.73, 2.28, 3, in windows of the

@@ -10,6 +10,7 @@ import numpy as np
 from seg.closing import Closing
 from seg.errors import ShapeError
 from seg.imaging.letterbox import Letterbox
+from seg.kinds import Precision
 from seg.results import Float32
 from seg.spec import ModelSpec
 
@@ -31,7 +32,7 @@ class Runtime(Closing, ABC):
 
     spec: ModelSpec
     description: str
-    precision: str = "float32"
+    precision: Precision = Precision.FLOAT32
     metadata: Mapping[str, str] = MappingProxyType({})
     enqueued_s: float | None = None
 

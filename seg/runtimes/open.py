@@ -1,31 +1,19 @@
-"""Engines behind one interface. `open_runtime` picks one by the file's suffix, or by name."""
+"""`open_runtime` opens a model file with the engine that its suffix names, or with another."""
 
 import importlib
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from seg.errors import ArtifactError, EngineMissing, SpecMismatch
+from seg.kinds import Device, Engine
 from seg.runtimes.base import Runtime
-
-# name, which is the package -> module with `open_file(path, device) -> Runtime`, and what it reads.
-# The first that reads a suffix is that suffix's default.
-ENGINES = {
-    "onnxruntime": ("seg.runtimes.ort", (".onnx",)),
-    "openvino": ("seg.runtimes.ov", (".xml", ".onnx")),
-    "torch": ("seg.runtimes.pytorch", (".pt",)),
-    "tensorrt": ("seg.runtimes.trt", (".engine",)),
-}
-SUFFIXES = tuple(sorted({suffix for _, suffixes in ENGINES.values() for suffix in suffixes}))
-DEVICES = ("auto", "cpu", "cuda")
-# What an engine computes in where it is asked; the others compute as the file was exported.
-PRECISIONS = {"openvino": ("float32", "bfloat16"), "torch": ("float32", "float16", "bfloat16")}
-MODES = ("compile", "graph")  # torch's
 
 
 def open_runtime(
     path: str | Path,
-    device: str = "auto",
+    device: str = Device.AUTO,
     runtime: str | None = None,
     precision: str | None = None,
     modes: Collection[str] = (),
@@ -35,11 +23,11 @@ def open_runtime(
     Args:
         path: `.onnx` for ONNX Runtime or OpenVINO, `.xml` for OpenVINO, `.pt` for torch,
             `.engine` for TensorRT.
-        device: `cpu`, `cuda`, or `auto`: CUDA where the engine has it, else the CPU. What was
-            taken is in the runtime's `description`.
-        runtime: A key of `ENGINES`; None takes the suffix's default.
-        precision: Of the engine's `PRECISIONS`, what it computes in; None takes what it would.
-        modes: Of `MODES`, how torch runs: compiled, and as a CUDA graph.
+        device: A `Device`. `auto` is CUDA where the engine has it, else the CPU. What was taken is
+            in the runtime's `description`.
+        runtime: An `Engine`; None takes the suffix's default.
+        precision: Of the engine's `precisions`, what it computes in; None takes what it would.
+        modes: Of the engine's `modes`: torch compiled, and as a CUDA graph.
 
     Raises:
         ArtifactError: The file is missing, foreign or damaged.
@@ -47,46 +35,64 @@ def open_runtime(
         SpecMismatch: The file is for other programs.
     """
     path = Path(path)
-    readers = [name for name, (_, suffixes) in ENGINES.items() if path.suffix in suffixes]
-    if not readers:
-        raise ArtifactError(
-            f"No engine for '{path.name}'; a model ends in one of {', '.join(SUFFIXES)}."
-        )
+    engine = _engine(path, runtime)
     if not path.is_file():
         raise ArtifactError(f"No model at {path}.")
-    if device not in DEVICES:
-        raise EngineMissing(f"No device '{device}'; expected one of {', '.join(DEVICES)}.")
-    name = runtime or readers[0]
-    if name not in readers:
-        raise EngineMissing(f"'{path.name}' runs on {' or '.join(readers)}, not on '{name}'.")
-    if precision is not None and precision not in PRECISIONS.get(name, ()):
-        known = "; ".join(f"{one} takes {', '.join(kinds)}" for one, kinds in PRECISIONS.items())
-        raise EngineMissing(
-            f"No precision '{precision}' for {name}: {known}; "
-            "the others compute as the file was exported."
-        )
-    if modes and name != "torch":
-        raise EngineMissing(f"--{' --'.join(modes)} is for torch; '{path.name}' runs on {name}.")
-    engine = _import(path, name)
-    chosen = {"precision": precision, "modes": tuple(modes)}
-    given = {key: value for key, value in chosen.items() if value}
-    opened: Runtime = engine.open_file(path, device, **given)
+    options = _options(engine, device, precision, modes)
+    opened: Runtime = _import(path, engine).open_file(path, Device(device), **options)
     if opened.spec.input_kind != "images":
         opened.close()
         raise SpecMismatch(
             f"'{path.name}' turns raw frames into masks, for other programs; "
-            "here, take one exported with --output-kind logits."
+            "here, use one exported with --output-kind logits."
         )
     return opened
 
 
-def _import(path: Path, name: str) -> ModuleType:
+def _engine(path: Path, name: str | None) -> Engine:
+    """Returns the engine that reads a file: the one that is named, or the default."""
+    readers = Engine.readers(path.suffix)
+    if not readers:
+        known = ", ".join(Engine.all_suffixes())
+        raise ArtifactError(f"No engine for '{path.name}'; a model ends in one of {known}.")
+    if name is None:
+        return readers[0]
+    if name not in readers:
+        raise EngineMissing(f"'{path.name}' runs on {' or '.join(readers)}, not on '{name}'.")
+    return Engine(name)
+
+
+def _options(
+    engine: Engine, device: str, precision: str | None, modes: Collection[str]
+) -> dict[str, Any]:
+    """Checks what an engine is asked for; returns what its module takes beyond the device."""
+    if device not in Device.values():
+        raise EngineMissing(f"No device '{device}'; expected one of {', '.join(Device)}.")
+    if device not in (Device.AUTO, *engine.devices):
+        raise EngineMissing(
+            f"--device {device}: {engine.display_name} runs on {' or '.join(engine.devices)}; "
+            "choose another --device, or a model for another engine."
+        )
+    if precision is not None and precision not in engine.precisions:
+        known = "; ".join(f"{e} takes {', '.join(e.precisions)}" for e in Engine if e.precisions)
+        raise EngineMissing(
+            f"No precision '{precision}' for {engine}: {known}; "
+            "the others compute as the file was exported."
+        )
+    if unknown := [mode for mode in modes if mode not in engine.modes]:
+        names = " or ".join(e for e in Engine if {*unknown} <= {*e.modes})
+        raise EngineMissing(f"--{' --'.join(modes)} is for {names}; this model runs on {engine}.")
+    options = {"precision": precision, "modes": tuple(modes)}
+    return {key: value for key, value in options.items() if value}
+
+
+def _import(path: Path, engine: Engine) -> ModuleType:
     """Imports an engine's module; the one lazy import of heavy packages."""
     try:
-        return importlib.import_module(ENGINES[name][0])
+        return importlib.import_module(engine.module)
     except ModuleNotFoundError as error:
-        if error.name != name:
+        if error.name != engine:
             raise
         raise EngineMissing(
-            f"'{path.name}' needs the package {name}: pip install {name}"
+            f"'{path.name}' needs the package {engine}: pip install {engine}"
         ) from error

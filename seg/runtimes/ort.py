@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from seg.errors import ArtifactError, EngineFailure, EngineMissing
+from seg.kinds import Device
 from seg.results import Float32, UInt8
 from seg.runtimes.base import Runtime
 from seg.spec import METADATA_KEY, ModelSpec
@@ -48,7 +49,7 @@ class OnnxRuntime(Runtime):
         self._session = None
 
 
-def open_file(path: Path, device: str) -> OnnxRuntime:
+def open_file(path: Path, device: Device) -> OnnxRuntime:
     """Opens an `.onnx` that `export/to_onnx.py` wrote; raises as `open_runtime` does."""
     session = _session(path, _providers(device))
     return OnnxRuntime(session, _metadata(session, path))
@@ -78,18 +79,16 @@ def run_graph(path: Path, array: UInt8) -> UInt8:
     return np.asarray(outputs[0], np.uint8)
 
 
-def _providers(device: str) -> list[str]:
+def _providers(device: Device) -> list[str]:
     built_in = ort.get_available_providers()
-    if device == "cuda" and CUDA not in built_in:
+    if device == Device.CUDA and CUDA not in built_in:
         raise EngineMissing(
             "--device cuda: this ONNX Runtime was built without CUDA; "
             "install requirements-gpu.txt, or take --device cpu."
         )
-    return [CUDA] if device == "cuda" else [CPU] if device == "cpu" else _best(built_in)
-
-
-def _best(built_in: list[str]) -> list[str]:
-    return [CUDA, CPU] if CUDA in built_in else [CPU]
+    if device == Device.AUTO:
+        return [CUDA, CPU] if CUDA in built_in else [CPU]
+    return [CUDA] if device == Device.CUDA else [CPU]
 
 
 def _session(path: Path, providers: list[str]) -> ort.InferenceSession:

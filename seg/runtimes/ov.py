@@ -13,14 +13,13 @@ import openvino
 from openvino.frontend import FrontEndManager
 
 from seg.errors import ArtifactError, EngineFailure, EngineMissing
+from seg.kinds import Device, Precision
 from seg.results import Float32
 from seg.runtimes.base import Runtime
 from seg.spec import METADATA_KEY, ModelSpec
 
-HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-NAMES = {hint: name for name, hint in HINTS.items()}
-COARSER = ("float32", "float16", "bfloat16", "int8")
 DEVICE = "CPU"
+PRECISIONS = {precision.openvino_hint: precision for precision in Precision}
 
 
 class OpenVinoRuntime(Runtime):
@@ -45,13 +44,13 @@ class OpenVinoRuntime(Runtime):
         self._request: openvino.InferRequest | None = compiled.create_infer_request()
         self._outputs = outputs
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        taken = NAMES.get(hint, hint)
-        if asked and taken != asked:
-            raise EngineMissing(f"--precision {asked}: OpenVINO took {taken} instead.")
-        self.precision = max(taken, self.spec.precision, key=COARSER.index)
+        taken = PRECISIONS.get(hint)
+        if taken is None or (asked and taken != asked):
+            raise EngineMissing(f"--precision {asked or 'float32'}: OpenVINO took {hint} instead.")
+        self.precision = Precision.coarsest([taken, self.spec.precision])
         version = openvino.__version__.split("-")[0]
         choice = "as asked" if asked else "its own choice here; --precision pins it"
-        ints = "int8 and " if self.precision == "int8" else ""
+        ints = "int8 and " if self.precision == Precision.INT8 else ""
         self.description = f"OpenVINO {version}, {DEVICE}, {ints}{taken} ({choice})"
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
@@ -69,7 +68,7 @@ class OpenVinoRuntime(Runtime):
         self._request = None
 
 
-def open_file(path: Path, device: str, precision: str | None = None) -> OpenVinoRuntime:
+def open_file(path: Path, device: Device, precision: str | None = None) -> OpenVinoRuntime:
     """Opens a model; raises as `open_runtime` does.
 
     Args:
@@ -78,10 +77,8 @@ def open_file(path: Path, device: str, precision: str | None = None) -> OpenVino
         precision: `float32` or `bfloat16`, what it computes in; None leaves it to OpenVINO, which
             takes bfloat16 where the CPU has it, and the description says so.
     """
-    if device == "cuda":
-        raise EngineMissing("--device cuda: OpenVINO has no CUDA; take --device cpu.")
     core = openvino.Core()
-    if precision == "bfloat16" and "BF16" not in core.get_property(
+    if precision == Precision.BFLOAT16 and "BF16" not in core.get_property(
         DEVICE, "OPTIMIZATION_CAPABILITIES"
     ):
         raise EngineMissing("--precision bfloat16: this CPU has none; take float32.")
@@ -89,7 +86,8 @@ def open_file(path: Path, device: str, precision: str | None = None) -> OpenVino
     metadata = _metadata(model, path)
     # Asked now: compiled, an output may also have the name of what was before a dropped Cast.
     outputs = [output.get_any_name() for output in model.outputs]
-    properties = {"INFERENCE_PRECISION_HINT": HINTS[precision]} if precision else {}
+    hint = Precision(precision).openvino_hint if precision else None
+    properties = {"INFERENCE_PRECISION_HINT": hint} if hint else {}
     try:
         compiled = core.compile_model(model, DEVICE, properties)
     except Exception as error:

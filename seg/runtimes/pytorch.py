@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seg.errors import EngineFailure, EngineMissing
 from seg.imaging.letterbox import Letterbox, round_up
+from seg.kinds import Precision
 from seg.models.checkpoint import load_net
 from seg.models.export_wrappers import NarrowNet
 from seg.results import Float32
@@ -19,7 +20,6 @@ from seg.runtimes.cuda_graph import Replay
 from seg.runtimes.on_device import DeviceFrames
 from seg.spec import ModelSpec
 
-DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 SAID = {"compile": "compiled", "graph": "CUDA graph"}
 WARMUPS = 3  # before a graph is recorded, as torch's documents advise
 
@@ -44,9 +44,10 @@ class TorchRuntime(Runtime):
         precision: str = "float32",
         modes: Collection[str] = (),
     ) -> None:
-        if precision != "float32":
-            net = NarrowNet(net, DTYPES[precision])
-        self.net, self.spec, self.device, self.precision = net, spec, device, precision
+        self.precision = Precision(precision)
+        if self.precision != Precision.FLOAT32:
+            net = NarrowNet(net, getattr(torch, self.precision))
+        self.net, self.spec, self.device = net, spec, device
         self._call = torch.compile(net) if "compile" in modes else net
         self._graphs: dict[tuple[int, ...], Replay] | None = {} if "graph" in modes else None
         how = ", ".join(word for mode, word in SAID.items() if mode in modes) or "eager"

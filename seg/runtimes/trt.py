@@ -7,6 +7,7 @@ import tensorrt as trt
 
 from seg.errors import ArtifactError, EngineFailure, EngineMissing, ShapeError
 from seg.imaging.letterbox import Letterbox
+from seg.kinds import Device
 from seg.results import Float32
 from seg.runtimes.base import Runtime
 from seg.runtimes.engine_metadata import EngineCard, Machine
@@ -171,10 +172,8 @@ def deserialize(plan: bytes, host_code: bool) -> trt.ICudaEngine:
     return engine
 
 
-def open_file(path: Path, device: str) -> TrtRuntime:
+def open_file(path: Path, device: Device) -> TrtRuntime:
     """Opens an `.engine` that `export/to_trt.py` wrote; raises as `open_runtime` does."""
-    if device == "cpu":
-        raise EngineMissing("--device cpu: a TensorRT engine runs on a GPU; take the .onnx.")
     here, card = machine(), EngineCard.read(path)
     if reasons := card.foreign(here):
         raise ArtifactError(

@@ -10,9 +10,9 @@ import onnx
 import pytest
 
 from seg import cli, doctor
+from seg.kinds import Engine
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes.fake import FakeRuntime
-from seg.runtimes.open import ENGINES
 from seg.verification.self_test import GOLDEN_KEY, record
 
 
@@ -31,7 +31,7 @@ def examine(load_app, tiny, capsys):
 def test_it_says_what_runs(examine, tiny):
     code, runs, found = examine()
     assert (code, runs) == (0, True)
-    assert {*ENGINES, "h264", "model", "windows", "versions", "processor", "gpu"} <= set(found)
+    assert {*Engine, "h264", "model", "windows", "versions", "processor", "gpu"} <= set(found)
     for name in ("onnxruntime", "openvino", "torch", "h264", "versions"):
         assert found[name]["state"] == "ok"
     assert "OpenVINO 20" in found["openvino"]["text"]
@@ -107,5 +107,5 @@ def test_an_engine_that_computes_nonsense_is_a_fault(monkeypatch, tmp_path):
     made = FakeRuntime(lambda x: x[:, 1:])
     made.spec = Segmenter(FakeRuntime(lambda x: x)).runtime.spec
     monkeypatch.setattr(doctor, "open_runtime", lambda *words: made)
-    (found,) = doctor._engine("onnxruntime", tmp_path)
+    (found,) = doctor._engine(Engine.ONNXRUNTIME, tmp_path)
     assert found.state == "fault" and "wrong values" in found.text

@@ -13,10 +13,11 @@ import torch
 
 from seg import ArtifactError, EngineFailure, EngineMissing, Segmenter, ShapeError
 from seg.exporting.onnx_graph import export_spec, write_onnx
+from seg.kinds import Engine
 from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
 from seg.runtimes.fake import FakeRuntime
-from seg.runtimes.open import ENGINES, open_runtime
+from seg.runtimes.open import open_runtime
 from seg.runtimes.ov import openvino  # by this door, which keeps it from calling home
 from seg.spec import ModelSpec, segmentation_outputs
 
@@ -68,7 +69,7 @@ def runtime(request, files):
 
 
 def test_every_engine_that_runs_without_a_gpu_is_here():
-    assert {way.split("-")[0] for way in WAYS} == set(ENGINES) - {"tensorrt"}
+    assert {way.split("-")[0] for way in WAYS} == set(Engine) - {"tensorrt"}
 
 
 def pictures(batch=1, hw=(64, 96)):
