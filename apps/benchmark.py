@@ -36,7 +36,7 @@ from seg.data.check import check
 from seg.data.samples import SPLITS, Sample
 from seg.errors import EngineMissing, SpecMismatch
 from seg.evaluation.evaluate import evaluate
-from seg.files.atomic import DEFAULT_MODEL, atomic, refuse_overwrite, sha256_of
+from seg.files.atomic import DEFAULT_MODEL, atomic_write, check_writable, sha256_of
 from seg.kinds import Device
 from seg.runtimes import environment as machine
 
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags().parse_args(argv)
     paths = [args.output / name for name in FILES] if args.output else []
     for path in paths:
-        refuse_overwrite(path, args.overwrite)
+        check_writable(path, args.overwrite)
     entries = [Entry.parse(text) for text in args.model]
     if args.target_fps:
         entries = [variant for entry in entries for variant in entry.variants()]
@@ -165,11 +165,11 @@ def _row(lane: Lane, times: Times, samples: Sequence[Sample]) -> Row:
 def _write(paths: Sequence[Path], report: object, table: str, rows: Sequence[Row]) -> None:
     from seg.benchmark.chart import draw
 
-    with atomic(paths[0]) as part:
+    with atomic_write(paths[0]) as part:
         part.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-    with atomic(paths[1]) as part:
+    with atomic_write(paths[1]) as part:
         part.write_text(table + "\n", "utf-8")
-    with atomic(paths[2]) as part:
+    with atomic_write(paths[2]) as part:
         draw(rows, part, machine.cpu())
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from seg import cli
 from seg._version import __version__
 from seg.data import open_dataset
-from seg.files.atomic import atomic, refuse_overwrite
+from seg.files.atomic import atomic_write, check_writable
 from seg.kinds import Device
 
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measures; returns the exit code."""
     args = flags().parse_args(argv)
     if args.json:
-        refuse_overwrite(args.json, args.overwrite)
+        check_writable(args.json, args.overwrite)
     from seg.runtimes.pytorch import pick_device
     from seg.training.config import defaults
 
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = {**_about(device, args), "cached": rows[0], "uncached": rows[1]}
     report["speed-up"] = rows[1]["seconds"] / rows[0]["seconds"]
     if args.json:
-        with atomic(args.json) as part:
+        with atomic_write(args.json) as part:
             part.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     print("\n".join(_table(report)))
     return cli.OK

@@ -27,7 +27,7 @@ from seg.data.samples import SPLITS
 from seg.evaluation.evaluate import evaluate
 from seg.evaluation.figures import CONFUSION, WORST, write_figures
 from seg.evaluation.report import markdown, table
-from seg.files.atomic import atomic, refuse_overwrite, sha256_of
+from seg.files.atomic import atomic_write, check_writable, sha256_of
 from seg.predictors.segmenter import Segmenter
 
 STDOUT = Path("-")
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Evaluates; returns the exit code."""
     args = flags().parse_args(argv)
     for path in _results(args):
-        refuse_overwrite(path, args.overwrite)
+        check_writable(path, args.overwrite)
     with cli.segmenter(args) as segmenter:
         data = open_dataset(args.data, segmenter.classes)
         samples = data.split(args.split)
@@ -79,7 +79,7 @@ def _write(report: dict[str, Any], args: argparse.Namespace) -> None:
     if args.markdown:
         texts[args.markdown] = markdown(report)
     for path, text in texts.items():
-        with atomic(path) as part:
+        with atomic_write(path) as part:
             part.write_text(text, "utf-8")
     print(json.dumps(report, indent=2) if args.json == STDOUT else "\n".join(table(report)))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from seg import cli
 from seg.data import penn_fudan
-from seg.files.atomic import atomic, refuse_overwrite, sha256_of
+from seg.files.atomic import atomic_write, check_writable, sha256_of
 from seg.kinds import Device
 from seg.reproduce import steps
 from seg.reproduce.page import page
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags().parse_args(argv)
     folder: Path = args.folder or Path("runs") / ("reproduce-quick" if args.quick else "reproduce")
     output: Path = args.output or folder / "RESULTS.md"
-    refuse_overwrite(output, args.overwrite or args.output is None)
+    check_writable(output, args.overwrite or args.output is None)
     from seg.models.official_weights import find_official
 
     choices = Choices(
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     records = steps.run_steps(todo, folder / "steps", world, steps.execute)
     about = about_of(choices, world, records)
     text = page(todo, rows, records, about, data=choices.data.name, quick=args.quick)
-    with atomic(output) as part:
+    with atomic_write(output) as part:
         part.write_text(text, "utf-8")
     print(output)
     return cli.OK

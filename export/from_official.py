@@ -33,11 +33,11 @@ def flags() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Assembles; returns the exit code."""
     args = flags().parse_args(argv)
-    from seg.files.atomic import refuse_overwrite
+    from seg.files.atomic import check_writable
     from seg.models.checkpoint import save_net
     from seg.models.official_heads import assemble, find_head
 
-    refuse_overwrite(args.output, args.overwrite)
+    check_writable(args.output, args.overwrite)
     wanted = None if args.classes == ["all"] else args.classes
     input_hw = args.imgsz[1], args.imgsz[0]
     net, spec = assemble(

@@ -135,14 +135,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     refuse_contradictions(args)
     from seg.data.segmentation_folders import pictures
     from seg.exporting.quantization import CALIBRATION_KEY, quantise
-    from seg.files.atomic import atomic, refuse_overwrite
+    from seg.files.atomic import atomic_write, check_writable
     from seg.kinds import Precision
     from seg.verification.export_check import verify_export
     from seg.verification.parity import frames_of
 
-    refuse_overwrite(args.output, args.overwrite)
+    check_writable(args.output, args.overwrite)
     frames, extra = frames_of(args.input), {}
-    with atomic(args.output) as part:
+    with atomic_write(args.output) as part:
         source, spec = (from_onnx if args.model.suffix == ".onnx" else from_checkpoint)(args, part)
         if args.calibration:
             said = quantise(part, part, pictures(args.calibration))

@@ -222,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.name != "tensorrt":
             raise
         raise EngineMissing("An engine needs the package tensorrt: pip install tensorrt") from error
-    from seg.files.atomic import atomic
+    from seg.files.atomic import atomic_write
     from seg.runtimes.engine_metadata import EngineCard
     from seg.runtimes.open import open_runtime
     from seg.verification.parity import frames_of
@@ -237,7 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         frames = frames_of(args.input)
         with onnx_of(args) as path, open_runtime(path, "cpu") as reference:
             plan, card = Ladder(path, reference, frames, args, here).climb()
-        with atomic(args.output) as part:
+        with atomic_write(args.output) as part:
             part.write_bytes(plan)
         card.write(args.output)
         cli.note(f"{here}: {card.rung}, tensors {card.tensors}, {len(plan) / 1e6:.1f} MB")

@@ -126,7 +126,7 @@ def timed(engine: Path, runs: int) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks; returns 0 only if every engine was built, passed the gate and runs."""
     args = flags().parse_args(argv)
-    from seg.files.atomic import atomic
+    from seg.files.atomic import atomic_write
 
     dino = args.output / "random-dinov2.pt"
     random_dinov2(dino)
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.note(f"{model.name}: building, which takes minutes")
         done, more = checked(model, args)
         lines, succeeded = lines + more, succeeded and done
-    with atomic(args.output / "report.txt") as part:
+    with atomic_write(args.output / "report.txt") as part:
         part.write_text("\n".join(lines) + "\n", "utf-8")
     print("\n".join(lines))
     return cli.OK if succeeded else cli.FAILED

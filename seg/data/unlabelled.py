@@ -10,7 +10,7 @@ from seg.data.dataset_string import Options
 from seg.data.samples import DataSet, Sample, nothing
 from seg.data.segmentation_folders import pictures
 from seg.errors import DataError
-from seg.files.atomic import atomic, sha256_of
+from seg.files.atomic import atomic_write, sha256_of
 from seg.imaging.image_io import IMAGE_SUFFIXES
 from seg.imaging.letterbox import resize
 from seg.results import Float32, UInt8
@@ -77,10 +77,10 @@ def distinct_frames(video: Path, cache: Path) -> Path:
                 continue
             kept.append(small)
             names.append(f"{frame.index:06}.jpg")
-            with atomic(folder / names[-1]) as part:
+            with atomic_write(folder / names[-1]) as part:
                 jpeg = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
                 part.write_bytes(jpeg.tobytes())
-    with atomic(done) as part:
+    with atomic_write(done) as part:
         part.write_text("\n".join(names) + "\n")
     return folder
 

@@ -11,7 +11,7 @@ from seg.data.samples import IGNORE, Sample
 from seg.errors import EngineMissing
 from seg.evaluation.evaluate import Evaluation
 from seg.evaluation.report import worst_of
-from seg.files.atomic import atomic
+from seg.files.atomic import atomic_write
 from seg.imaging.annotators import Caption
 from seg.imaging.letterbox import Letterbox, hw_of, resize
 from seg.imaging.overlay import Overlay
@@ -40,7 +40,7 @@ def write_figures(
         EngineMissing: matplotlib, which draws the matrix, is not installed.
         ArtifactError: The folder cannot be written to.
     """
-    with atomic(folder / CONFUSION) as part:
+    with atomic_write(folder / CONFUSION) as part:
         draw_confusion(part, evaluation.matrix.counts, evaluation.classes)
     names = [name for name, _ in worst_of(evaluation.to_dict())[:ROWS]]
     chosen = sorted(
@@ -48,7 +48,7 @@ def write_figures(
         key=lambda sample: names.index(sample.image.name),
     )
     if chosen:
-        with atomic(folder / WORST) as part:
+        with atomic_write(folder / WORST) as part:
             # Not imwrite, which leaves a cut file and says nothing where the disk is full.
             sheet = np.vstack([error_row(segmenter, one) for one in chosen])
             part.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())

@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorrt as trt
 
 from seg.errors import ArtifactError, EngineFailure, EngineMissing, SpecMismatch
-from seg.files.atomic import atomic
+from seg.files.atomic import atomic_write
 from seg.imaging.letterbox import Size
 from seg.runtimes.trt import Log
 
@@ -73,7 +73,7 @@ def build(graph: bytes, canvas_hw: Size, options: Options) -> bytes:
     if plan is None:
         raise EngineFailure(f"TensorRT could not build the engine: {log.reason()}")
     if options.timing_cache:
-        with atomic(options.timing_cache) as part:
+        with atomic_write(options.timing_cache) as part:
             part.write_bytes(bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 

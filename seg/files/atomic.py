@@ -21,7 +21,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def refuse_overwrite(path: Path, overwrite: bool) -> None:
+def check_writable(path: Path, overwrite: bool) -> None:
     """Raises ArtifactError where `path` is no file, or exists and `overwrite` is off."""
     if path.exists() and not path.is_file():
         raise ArtifactError(f"{path} is no file and cannot be replaced; name another.")
@@ -29,11 +29,11 @@ def refuse_overwrite(path: Path, overwrite: bool) -> None:
         raise ArtifactError(f"{path} exists already; take another --output, or add --overwrite.")
 
 
-def tidy(folder: Path, age_s: float = 0.0) -> None:
+def remove_temp_files(folder: Path, age_s: float = 0.0) -> None:
     """Deletes what killed processes had begun to write into a folder.
 
     Args:
-        folder: Where `atomic` wrote.
+        folder: Where `atomic_write` wrote.
         age_s: What is younger may be written now, and stays.
     """
     for part in folder.glob(f"{PART}*"):
@@ -45,7 +45,7 @@ def tidy(folder: Path, age_s: float = 0.0) -> None:
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path` that takes its name when the block ends well.
 
     Readers see the old file or the whole new one; a block that fails leaves nothing behind. The

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seg.errors import ArtifactError
-from seg.files.atomic import atomic
+from seg.files.atomic import atomic_write
 from seg.models.base import Net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec
@@ -29,7 +29,7 @@ def save_net(path: Path, net: Net, spec: ModelSpec, **extra: Any) -> None:
     # Through memory: torch's own writer turns a full disk into an error that does not say so.
     content = io.BytesIO()
     torch.save({"format": FORMAT, "spec": spec.to_dict(), "state": state, **extra}, content)
-    with atomic(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(content.getbuffer())
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from seg.errors import SegError
-from seg.files.atomic import atomic, sha256_of
+from seg.files.atomic import atomic_write, sha256_of
 from seg.notes import note
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -205,5 +205,5 @@ def _read(file: Path) -> Record | None:
 
 
 def _write(file: Path, record: Record) -> None:
-    with atomic(file) as part:
+    with atomic_write(file) as part:
         part.write_text(json.dumps(dataclasses.asdict(record), indent=2) + "\n", "utf-8")

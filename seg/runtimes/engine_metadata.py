@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from seg.errors import ArtifactError
-from seg.files.atomic import atomic, sha256_of
+from seg.files.atomic import atomic_write, sha256_of
 from seg.spec import ModelSpec
 
 FORMAT = "dinoseg engine 1"
@@ -77,7 +77,7 @@ class EngineCard:
 
     def write(self, engine: Path) -> None:
         """Writes the card beside an engine, atomically; the engine is written before it."""
-        with atomic(path_of(engine)) as part:
+        with atomic_write(path_of(engine)) as part:
             values = {"format": FORMAT} | dataclasses.asdict(self) | {"spec": self.spec.to_dict()}
             part.write_text(json.dumps(values, indent=2) + "\n", "utf-8")
 

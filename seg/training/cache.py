@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg.errors import ArtifactError
-from seg.files.atomic import atomic, tidy
+from seg.files.atomic import atomic_write, remove_temp_files
 from seg.results import UInt8
 
 Float16 = npt.NDArray[np.float16]
@@ -52,7 +52,7 @@ class Cache:
         self.backbone = dict(backbone)
         self.folder = folder / f"{backbone['arch']}-{_digest(backbone)[:16]}"
         self._checked: set[Path] = set()
-        tidy(self.folder, STALE_S)
+        remove_temp_files(self.folder, STALE_S)
 
     def get(self, key: Key, make: Callable[[], tuple[Float16, UInt8]]) -> tuple[Float16, UInt8]:
         """Returns an entry; makes and keeps it where there is none, or a damaged one.
@@ -140,7 +140,7 @@ class Cache:
         path = self.path(key)
         self._checked.discard(path)
         try:
-            with atomic(path) as part, part.open("wb") as file:
+            with atomic_write(path) as part, part.open("wb") as file:
                 for piece in (text, *content):
                     file.write(piece)
         except ArtifactError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from seg.evaluation.report import markdown_table
-from seg.files.atomic import atomic
+from seg.files.atomic import atomic_write
 from seg.training.run import Row, write_csv
 
 # Student's t at 97.5 %, for 1 to 19 degrees of freedom.
@@ -108,9 +108,9 @@ def write(folder: Path, results: Sequence[Result]) -> str:
         about: dict[str, float | str] = {"choices": choices, "fold": fold, "epochs": row["epoch"]}
         rows.append(about | {key: row[key] for key in SCORES})
     write_csv(folder / "trials.csv", rows)
-    with atomic(folder / "trials.md") as part:
+    with atomic_write(folder / "trials.md") as part:
         part.write_text(text + "\n", "utf-8")
-    with atomic(folder / "trials.png") as part:
+    with atomic_write(folder / "trials.png") as part:
         picture(summaries).savefig(part, dpi=100)
     return text
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seg.errors import ArtifactError
-from seg.files.atomic import atomic, tidy
+from seg.files.atomic import atomic_write, remove_temp_files
 from seg.models.base import Net
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.spec import ModelSpec
@@ -74,7 +74,7 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArtifactError(f"--output {self.folder}: {error.strerror}.") from error
-        tidy(self.folder)
+        remove_temp_files(self.folder)
 
     def resume(self, config: SegmentationConfig, data: Mapping[str, str]) -> dict[str, Any]:
         """Reads the last epoch's checkpoint.
@@ -103,7 +103,7 @@ class Run:
                 "Put them back, or train anew into another --output."
             )
         self.history = list(contents["training"]["history"])
-        tidy(self.folder)
+        remove_temp_files(self.folder)
         return contents
 
     def lost(self) -> list[str]:
@@ -161,5 +161,5 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, float | str]]) -> None:
     writer.writerows(
         {k: v if isinstance(v, str) else round(v, 6) for k, v in row.items()} for row in rows
     )
-    with atomic(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text.getvalue())

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from seg.data.samples import IGNORE, Sample
 from seg.evaluation.evaluate import Evaluation, evaluate
 from seg.evaluation.figures import tile
-from seg.files.atomic import atomic
+from seg.files.atomic import atomic_write
 from seg.imaging.letterbox import Letterbox
 from seg.imaging.overlay import Overlay
 from seg.predictors.segmenter import Segmenter
@@ -39,9 +39,9 @@ def validate(segmenter: Segmenter, samples: Sequence[Sample]) -> tuple[Evaluatio
 
 def draw(run: Run, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
     """Writes the run's pictures: `curves.png` and `overlays.png`."""
-    with atomic(run.folder / "curves.png") as part:
+    with atomic_write(run.folder / "curves.png") as part:
         curves(run.history).savefig(part, dpi=100)
-    with atomic(run.folder / "overlays.png") as part:
+    with atomic_write(run.folder / "overlays.png") as part:
         # Not imwrite, which leaves a cut file and says nothing where the disk is full.
         part.write_bytes(cv2.imencode(".png", contact_sheet(segmenter, samples))[1].tobytes())
 

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from seg.errors import SourceError
-from seg.files.atomic import atomic, refuse_overwrite
+from seg.files.atomic import atomic_write, check_writable
 from seg.notes import note
 from seg.results import UInt8
 from seg.video.base import Frame, Processed, Sink
@@ -46,10 +46,10 @@ class Mp4Writer(Sink):
             raise SourceError(
                 f"Video is written as MP4: give a name that ends in .mp4, not {path}."
             )
-        refuse_overwrite(path, overwrite)
+        check_writable(path, overwrite)
         self.path, self.num_frames = path, 0
         self._source, self._fps = source, fps or 25.0
-        self._atomic = atomic(path)
+        self._atomic = atomic_write(path)
         self._part = self._atomic.__enter__()
         self._queue: queue.Queue[tuple[UInt8, float] | None] = queue.Queue(AHEAD)
         self._thread = threading.Thread(target=self._encode, name="dinoseg-encoder", daemon=True)

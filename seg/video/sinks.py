@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 from seg.errors import ArtifactError, SourceError
-from seg.files.atomic import atomic, refuse_overwrite
+from seg.files.atomic import atomic_write, check_writable
 from seg.results import Mask, UInt8
 from seg.video.base import Frame, Processed, Sink
 
@@ -149,7 +149,7 @@ class ImageFiles(Sink):
         for path in paths.values():
             if not cv2.haveImageWriter(str(path)):
                 raise SourceError(f"Cannot write {path}: take a name that ends in .png or .jpg.")
-            refuse_overwrite(path, overwrite)
+            check_writable(path, overwrite)
         self.paths = paths
         self.written: list[Path] = []
 
@@ -165,5 +165,5 @@ class ImageFiles(Sink):
 def _save(path: Path, array: UInt8) -> None:
     """Writes an image, whole or not at all."""
     data = cv2.imencode(path.suffix, array)[1]
-    with atomic(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(data.tobytes())
