@@ -36,7 +36,9 @@ from seg.data.check import check
 from seg.data.samples import SPLITS, Sample
 from seg.errors import EngineMissing, SpecMismatch
 from seg.evaluation.evaluate import evaluate
-from seg.files.atomic import DEFAULT_MODEL, atomic_write, check_writable, sha256_of
+from seg.files.atomic import atomic_write, check_writable
+from seg.files.checksum import sha256_of
+from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.kinds import Device
 from seg.runtimes import environment as machine
 

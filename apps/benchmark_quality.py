@@ -16,7 +16,7 @@ from seg.benchmark.quality import Way, compare, table
 from seg.data import open_dataset
 from seg.data.samples import SPLITS
 from seg.errors import SpecMismatch
-from seg.files.atomic import DEFAULT_MODEL
+from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.imaging.guided_filter import EPSILON
 from seg.kinds import Device, Engine
 from seg.predictors.segmenter import Segmenter

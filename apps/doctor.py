@@ -16,7 +16,7 @@ from pathlib import Path
 
 from seg import cli
 from seg.doctor import examine
-from seg.files.atomic import DEFAULT_MODEL
+from seg.files.default_artifacts import DEFAULT_MODEL
 
 
 def flags() -> argparse.ArgumentParser:

@@ -27,7 +27,8 @@ from seg.data.samples import SPLITS
 from seg.evaluation.evaluate import evaluate
 from seg.evaluation.figures import CONFUSION, WORST, write_figures
 from seg.evaluation.report import markdown, table
-from seg.files.atomic import atomic_write, check_writable, sha256_of
+from seg.files.atomic import atomic_write, check_writable
+from seg.files.checksum import sha256_of
 from seg.predictors.segmenter import Segmenter
 
 STDOUT = Path("-")

@@ -17,7 +17,8 @@ from typing import Any
 
 from seg import cli
 from seg.data import penn_fudan
-from seg.files.atomic import atomic_write, check_writable, sha256_of
+from seg.files.atomic import atomic_write, check_writable
+from seg.files.checksum import sha256_of
 from seg.kinds import Device
 from seg.reproduce import steps
 from seg.reproduce.page import page

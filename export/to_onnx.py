@@ -121,7 +121,7 @@ def from_checkpoint(args: argparse.Namespace, part: Path) -> tuple["Segmenter", 
 
 def from_onnx(args: argparse.Namespace, part: Path) -> tuple["Segmenter", "ModelSpec"]:
     """Copies an .onnx of ours; returns it as the source, and its spec."""
-    from seg.files.atomic import sha256_of
+    from seg.files.checksum import sha256_of
     from seg.predictors.segmenter import Segmenter
 
     source = Segmenter(args.model, device="cpu")

@@ -57,7 +57,7 @@ def flags() -> argparse.ArgumentParser:
 
 def stale(card: "EngineCard", args: argparse.Namespace, here: "Machine") -> list[str]:
     """Returns why an engine is not what was asked for, a clause each."""
-    from seg.files.atomic import sha256_of
+    from seg.files.checksum import sha256_of
 
     reasons = card.foreign(here)
     made_from = card.spec.source_sha256 if args.model.suffix == ".pt" else card.onnx_sha256
@@ -171,7 +171,7 @@ class Ladder:
         """Builds one rung and holds it against the source."""
         from seg.exporting.precision import RUNGS, rewrite
         from seg.exporting.tensorrt import Options, build, inspected
-        from seg.files.atomic import sha256_of
+        from seg.files.checksum import sha256_of
         from seg.kinds import Precision
         from seg.predictors.segmenter import Segmenter
         from seg.runtimes.engine_metadata import EngineCard

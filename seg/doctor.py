@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from seg.errors import ArtifactError, EngineMissing, SegError
-from seg.files.atomic import DEFAULT_MODEL, WEIGHTS, sha256_of
+from seg.files.checksum import sha256_of
+from seg.files.default_artifacts import DEFAULT_MODEL, WEIGHTS
 from seg.kinds import Engine
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes import environment as machine

@@ -5,7 +5,8 @@ import errno
 import pytest
 
 from seg import ArtifactError
-from seg.files.atomic import atomic_write, check_writable, sha256_of
+from seg.files.atomic import atomic_write, check_writable
+from seg.files.checksum import sha256_of
 from seg.imaging.image_io import PHOTOS, photo
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from seg.files.atomic import DEFAULT_MODEL
+from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.imaging.image_io import photo
 from seg.models.checkpoint import save_net
 from seg.models.nets import build_net

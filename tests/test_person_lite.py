@@ -7,7 +7,8 @@ import pytest
 from seg import Segmenter
 from seg.data import open_dataset
 from seg.evaluation.evaluate import evaluate
-from seg.files.atomic import DEFAULT_MODEL, sha256_of
+from seg.files.checksum import sha256_of
+from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.imaging.image_io import photo
 
 CARD = DEFAULT_MODEL.with_suffix(".md")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seg.errors import SegError
-from seg.files.atomic import DEFAULT_MODEL
+from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.imaging.letterbox import Size
 from seg.kinds import Device, Engine
 from seg.notes import note as note

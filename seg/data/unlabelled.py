@@ -10,7 +10,8 @@ from seg.data.dataset_string import Options
 from seg.data.samples import DataSet, Sample, nothing
 from seg.data.segmentation_folders import pictures
 from seg.errors import DataError
-from seg.files.atomic import atomic_write, sha256_of
+from seg.files.atomic import atomic_write
+from seg.files.checksum import sha256_of
 from seg.imaging.image_io import IMAGE_SUFFIXES
 from seg.imaging.letterbox import resize
 from seg.results import Float32, UInt8

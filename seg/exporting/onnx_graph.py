@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from seg.errors import SpecMismatch
-from seg.files.atomic import sha256_of
+from seg.files.checksum import sha256_of
 from seg.imaging.letterbox import Size, round_up
 from seg.kinds import Precision
 from seg.models.export_wrappers import example, wrap

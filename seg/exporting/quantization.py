@@ -27,7 +27,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from seg.errors import SpecMismatch
-from seg.files.atomic import sha256_of
+from seg.files.checksum import sha256_of
 from seg.imaging.image_io import read_image
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32

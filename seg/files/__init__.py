@@ -1,1 +1,1 @@
-"""Files: safe writing, downloads."""
+"""Files: safe writing, checksums, downloads, the default model."""

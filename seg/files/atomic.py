@@ -1,6 +1,5 @@
-"""Files: where the default model is, what a file's hash is, and how one is written safely."""
+"""Writing files: whole or not at all, and never over another without being asked."""
 
-import hashlib
 import os
 import tempfile
 import time
@@ -10,15 +9,7 @@ from pathlib import Path
 
 from seg.errors import ArtifactError
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
-DEFAULT_MODEL = WEIGHTS / "person-lite.onnx"
 PART = ".part-"
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_writable(path: Path, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from seg.errors import ArtifactError
-from seg.files.atomic import sha256_of
+from seg.files.checksum import sha256_of
 
 CHUNK = 1 << 20
 TIMEOUT_S = 30.0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seg._version import __version__
 from seg.errors import ArtifactError, SpecMismatch
-from seg.files.atomic import sha256_of
+from seg.files.checksum import sha256_of
 from seg.models.backbones.vit import CONFIGS
 from seg.models.base import Net
 from seg.models.class_names import BACKGROUND, BY_COUNT

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from seg.errors import ArtifactError
-from seg.files.atomic import WEIGHTS, sha256_of
+from seg.files.checksum import sha256_of
+from seg.files.default_artifacts import WEIGHTS
 from seg.files.download import fetch
 from seg.models.backbone import Backbone
 from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from seg.files.atomic import DEFAULT_MODEL
+from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.reproduce.steps import Step
 
 # What makes every training short and every number meaningless.

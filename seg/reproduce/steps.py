@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from seg.errors import SegError
-from seg.files.atomic import atomic_write, sha256_of
+from seg.files.atomic import atomic_write
+from seg.files.checksum import sha256_of
 from seg.notes import note
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from seg.errors import ArtifactError
-from seg.files.atomic import atomic_write, sha256_of
+from seg.files.atomic import atomic_write
+from seg.files.checksum import sha256_of
 from seg.spec import ModelSpec
 
 FORMAT = "dinoseg engine 1"

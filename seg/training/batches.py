@@ -12,7 +12,7 @@ from torch import Tensor
 from seg.data.augment import Augment, View, paste
 from seg.data.augment_official import OfficialAugment
 from seg.data.samples import IGNORE, DataSet, Sample
-from seg.files.atomic import sha256_of
+from seg.files.checksum import sha256_of
 from seg.imaging.letterbox import Letterbox, Size, hw_of, resize, resize_labels, round_up
 from seg.results import UInt8
 from seg.spec import ModelSpec

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from seg.data.samples import IGNORE, Sample
 from seg.errors import SpecMismatch
-from seg.files.atomic import sha256_of
+from seg.files.checksum import sha256_of
 from seg.imaging.letterbox import Letterbox, Size, hw_of, resize
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
