@@ -134,3 +134,8 @@ def test_a_resize_is_a_product_with_two_matrices(before, after):
     rows, columns = resizing(before, after)
     assert rows.shape == (after[0], before[0]) and columns.shape == (before[1], after[1])
     np.testing.assert_allclose(rows @ noise @ columns, resize(noise, after), atol=1e-5)
+
+
+def test_bytes_are_padded_with_the_pad_color_in_bgr():
+    packed = Letterbox.fit((4, 4), (4, 4), 8).pack_bytes(np.zeros((4, 4, 3), np.uint8), (1, 0.2, 0))
+    assert packed[7, 7].tolist() == [0, 51, 255]

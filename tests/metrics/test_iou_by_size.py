@@ -115,3 +115,8 @@ def test_intervals_are_those_of_the_mean_that_statistics_knows() -> None:
     expected = values.mean() - error, values.mean() + error
     assert found["mean"] == pytest.approx(expected, abs=0.03)
     assert np.isnan(found["never"]).all()
+
+
+def test_regions_that_touch_at_a_corner_are_one_object() -> None:
+    labels = picture((0, 20, 0, 5), (20, 40, 5, 10))
+    assert counted(labels, labels).num_objects[1].tolist() == [0, 1, 0]

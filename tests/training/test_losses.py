@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from seg.metrics import ConfusionMatrix
-from seg.training.losses import Mix, cross_entropy, dice, lovasz, margin, segmentation_loss
+from seg.training.losses import (
+    Mix,
+    cross_entropy,
+    dice,
+    distillation,
+    lovasz,
+    margin,
+    segmentation_loss,
+)
 
 
 def test_cross_entropy_counts_labelled_pixels_alone():
@@ -123,3 +131,14 @@ def test_weights_of_classes_count_in_the_margin_too():
     assert float(cross_entropy(margin(logits), labels, (1.0, 3.0))) == pytest.approx(
         float(expected)
     )
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
+def test_distillation_is_the_divergence_at_a_temperature_times_its_square(temperature):
+    steps, student = np.array([2, 40]), np.array([0.3, -1.2])  # log-probabilities of -0.1 and -2
+    teacher = np.exp(-0.05 * steps / temperature) / np.exp(-0.05 * steps / temperature).sum()
+    guess = np.exp(student / temperature) / np.exp(student / temperature).sum()
+    by_hand = temperature**2 * float((teacher * np.log(teacher / guess)).sum())
+    soft = torch.from_numpy(steps.astype(np.uint8)).view(1, 2, 1, 1)
+    logits = torch.tensor(student, dtype=torch.float32).view(1, 2, 1, 1)
+    assert float(distillation(logits, soft, temperature)) == pytest.approx(by_hand, rel=1e-4)
