@@ -76,6 +76,7 @@ trt-check: .venv/gpu.stamp
 .venv/gpu.stamp: requirements-gpu.txt pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip uninstall --quiet --yes onnxruntime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-gpu.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 define check_cv2

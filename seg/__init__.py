@@ -1,7 +1,7 @@
 """dinoseg: real-time segmentation from a handful of labels.
 
 >>> from seg import Segmenter                               # doctest: +SKIP
->>> segment = Segmenter("weights/person-lite.onnx")         # doctest: +SKIP
+>>> segment = Segmenter()  # or Segmenter("my.onnx")        # doctest: +SKIP
 >>> mask = segment(frame_bgr)                               # doctest: +SKIP
 """
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from seg.closing import Closing
 from seg.errors import EngineFailure, SpecMismatch
+from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.imaging.guided_filter import GuidedFilter, luminance
 from seg.imaging.letterbox import Letterbox, Size, check_image, hw_of, round_up
 from seg.predictors.tta import RATIOS, Look, covering, mean_labels, slide
@@ -23,7 +24,8 @@ class Segmenter(Closing):
     """Segments frames of any size with one model.
 
     Args:
-        model: A model file (`.onnx`, `.xml`, `.pt`), or a runtime that is already open.
+        model: A model file (`.onnx`, `.xml`, `.pt`), or a runtime that is already open; left out,
+            the embedded model, which finds people.
         device: `auto`, `cpu` or `cuda`; only for a file.
         input_hw: Size to fit frames into, height first; None takes the model's own. A static
             graph takes any that fits on its canvas.
@@ -47,7 +49,7 @@ class Segmenter(Closing):
 
     def __init__(
         self,
-        model: str | Path | Runtime,
+        model: str | Path | Runtime = DEFAULT_MODEL,
         device: str = "auto",
         input_hw: Size | None = None,
         *,
