@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         pipeline = Pipeline([segment], overlay_of(args), meter, show_fps=args.show)
         report = loop.run(source, pipeline, sinks, meter)
     print(output, *([args.save_masks] if args.save_masks else []), report, sep="\n")
-    return cli.OK
+    if source.damage:
+        cli.note(f"error: {source.damage}")
+    return cli.FAILED if source.damage else cli.OK
 
 
 if __name__ == "__main__":

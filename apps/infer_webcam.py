@@ -24,7 +24,7 @@ from seg.video.meter import Meter
 from seg.video.pipeline import Pipeline
 from seg.video.recorder import Mp4Writer
 from seg.video.sinks import MaskFolder, Window
-from seg.video.sources import open_source
+from seg.video.streams import TRANSPORTS, open_source
 
 
 def flags() -> argparse.ArgumentParser:
@@ -32,6 +32,16 @@ def flags() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__)
     parser.add_argument("--input", default="0", metavar="CAMERA", help="a number, device or URL")
     parser.add_argument("--output", type=Path, metavar="FILE", help="record into this .mp4")
+    parser.add_argument(
+        "--camera-size",
+        nargs=2,
+        type=cli.positive,
+        metavar=("W", "H"),
+        help="ask the camera for frames of this size",
+    )
+    parser.add_argument(
+        "--rtsp-transport", choices=TRANSPORTS, help="what carries rtsp:// (default: tcp)"
+    )
     cli.add_model_flags(parser)
     add_drawing_flags(parser)
     parser.add_argument("--show", action=argparse.BooleanOptionalAction, help="open a window")
@@ -48,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         segment = stack.enter_context(cli.segmenter(args))
         sinks: list[Sink] = [stack.enter_context(window) for window in _windows(args)]
-        source = stack.enter_context(open_source(args.input))
+        size_hw = cli.hw(args.camera_size)
+        source = stack.enter_context(open_source(args.input, size_hw, args.rtsp_transport))
         if args.save_masks:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.output:
@@ -57,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         pipeline = Pipeline([segment], overlay_of(args), meter, show_fps=True)
         report = loop.run(source, pipeline, sinks, meter, args.max_frames)
     print(*filter(None, (args.output, args.save_masks)), report, sep="\n")
-    return cli.OK
+    if source.damage:
+        cli.note(f"error: {source.damage}")
+    return cli.FAILED if source.damage else cli.OK
 
 
 def _windows(args: argparse.Namespace) -> list[Sink]:

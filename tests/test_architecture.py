@@ -45,7 +45,7 @@ DOORS = {
     "matplotlib": ("seg/training/", "seg/evaluation/figures.py", "seg/benchmark/chart.py"),
     "PIL": ("seg/imaging/image_io.py",),
 }
-CALLS = {"VideoCapture": "seg/video/sources.py", "imshow": "seg/video/sinks.py"}
+CALLS = {"VideoCapture": "seg/video/streams.py", "imshow": "seg/video/sinks.py"}
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("seg/**/*.py", "apps/*.py", "export/*.py", "train.py")

@@ -1,232 +1,180 @@
-"""Sources: files, cameras and streams. The one place that opens them with OpenCV."""
+"""Recordings: videos with an end, as files or at an address."""
 
-import os
 import re
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
 
-# FFmpeg's own lines on stderr would drown the one that says what to do.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-import cv2
+import av
 
 from seg.errors import SourceError
 from seg.imaging.letterbox import Size
 from seg.notes import note
-from seg.results import UInt8
 from seg.video.base import Frame, Source
-from seg.video.mp4 import missing_end
-
-RETRIES, FIRST_WAIT_S, LONGEST_WAIT_S = 8, 0.5, 10.0
-TIMEOUT_MS = 5000
+from seg.video.decoding import Decoded, Decoder, NoVideo
+from seg.video.pixels import ImageConverter
 
 
-class VideoFile(Source):
-    """A video file: every frame once, upright as its rotation metadata says, GIF included.
+class Recording(Source):
+    """A video with an end: every frame that FFmpeg decodes, once, upright, with square pixels.
+
+    Damage does not end it: what cannot be decoded is counted, the rest comes, and `damage` says
+    at the end what is missing. All cores decode until something is wrong. Then one thread starts
+    again from the beginning, since several lose intact frames around an error.
+
+    Args:
+        url: What FFmpeg opens.
+        name: How messages call it.
+        is_local: Whether it can be read twice.
+        options: FFmpeg's, for the protocol.
+        timeout_s: How long an address may keep silent.
+
+    Attributes:
+        frame_hw: Size of the first frame.
+
+    Raises:
+        SourceError: It cannot be opened, or not one frame can be decoded.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        is_local: bool = True,
+        options: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self._url, self._options, self._timeout_s = url, options, timeout_s
+        self._is_threaded = is_local
+        self._is_local = is_local
+        self._decoder = self._open()
+        self._frames = self._read()
+        first = next(self._frames, None)
+        if first is None:
+            self.close()
+            raise self._unreadable("not one frame can be decoded")
+        self._first = first
+        self._say_what_differs()
+        self.fps = self._decoder.fps
+        self.frame_hw: Size = first.image.shape[0], first.image.shape[1]
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield self._first
+        yield from self._frames
+
+    def close(self) -> None:
+        """Closes the file or the connection."""
+        self._decoder.close()
+
+    def _say_what_differs(self) -> None:
+        """Names what is not obvious from the first frame."""
+        width, height = self._decoder.stream.width, self._decoder.stream.height
+        if self._decoder.num_videos > 1:
+            note(
+                f"{self.name} has {self._decoder.num_videos} video streams; the one of "
+                f"{width}x{height} is read"
+            )
+        square = self._convert.square_hw((height, width))
+        if square != (height, width):
+            note(
+                f"{self.name} has pixels that are not square: {width}x{height} is scaled to "
+                f"{square[1]}x{square[0]}"
+            )
+
+    def _open(self) -> Decoder:
+        threads = 0 if self._is_threaded else 1
+        try:
+            decoder = Decoder(self._url, threads, self._options, self._timeout_s)
+        except NoVideo as error:
+            raise self._unreadable(str(error)) from error
+        except av.FFmpegError as error:
+            raise self._unreadable("it is another kind of file, or cut or damaged") from error
+        self._convert = ImageConverter(decoder.stream.sample_aspect_ratio)
+        return decoder
+
+    def _unreadable(self, why: str) -> SourceError:
+        return SourceError(
+            f"{self.name} is not a video that can be read: {why}. Play it to see; if it plays, "
+            "convert it: ffmpeg -i INPUT -c:v libx264 -c:a aac new.mp4"
+        )
+
+    def _read(self) -> Iterator[Frame]:
+        num_read = 0
+        for frame in self._decode():
+            yield frame
+            num_read += 1
+        if self._is_threaded and (self._decoder.damage or self._decoder.is_short):
+            self._decoder.close()
+            self._is_threaded = False
+            self._decoder = self._open()
+            for frame in self._decode(num_read):
+                yield frame
+                num_read += 1
+        if self._is_local:
+            self._decoder.ask_demuxer()
+        self.damage = self._decoder.damage.describe(self.name, num_read)
+
+    def _decode(self, first: int = 0) -> Iterator[Frame]:
+        """Yields the frames from the number `first` on; with threads only up to an error."""
+        index, damage = 0, self._decoder.damage
+        for decoded in self._decoder:
+            if self.stop.is_set() or (self._is_threaded and damage):
+                break
+            if index >= first:
+                frame = self._convert_one(decoded, index)
+                if frame is None:
+                    continue
+                yield frame
+            index += 1
+
+    def _convert_one(self, decoded: Decoded, index: int) -> Frame | None:
+        try:
+            image = self._convert(decoded.frame)
+        except av.FFmpegError:  # damage can name a format that does not exist
+            self._decoder.damage.undecodable += 1
+            return None
+        return Frame(image, index, decoded.time_s, discontinuity=decoded.is_after_gap)
+
+
+class VideoFile(Recording):
+    """A video file, GIF included.
 
     Args:
         path: The file.
 
     Raises:
-        SourceError: There is no such file, or no picture in it can be read. While it is iterated:
-            the file ends before it says it does; every frame that can be read came before.
+        SourceError: There is no such file, it may not be read, or it is not a video.
     """
 
     def __init__(self, path: str | Path) -> None:
-        super().__init__()
-        self.path = _existing_file(Path(path))
-        with _quiet():
-            self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
-            self._first = _read(self._capture)
-        if self._first is None:
-            raise SourceError(
-                f"{self.path} is not a video that can be read: it is another kind of file, or cut "
-                "or damaged. Play it to see; if it plays, convert it: "
-                "ffmpeg -i INPUT -c:v libx264 -c:a aac new.mp4"
-            )
-        self.fps = _fps(self._capture)
-        self.frame_hw: Size = self._first.shape[0], self._first.shape[1]
-
-    def __iter__(self) -> Iterator[Frame]:
-        num_frames, end_s = 0, 0.0
-        for frame in _recording(self._capture, self._first, self.fps):
-            num_frames, end_s = frame.index + 1, frame.time_s
-            yield frame
-        self._check_end(num_frames, end_s)
-
-    def _check_end(self, num_frames: int, end_s: float) -> None:
-        """Raises SourceError for a cut file; asks the file's own count only where it looks so."""
-        promised_s = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) / (self.fps or 25)
-        missing_s = missing_end(self.path) if end_s < promised_s - 0.5 else 0.0
-        if missing_s > 0:
-            raise SourceError(
-                f"{self.path} is cut or damaged: its last {missing_s:.1f} s are missing. "
-                f"The {num_frames} frames before were read. Copy or download the file again."
-            )
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._capture.release()
+        self.path = Path(path)
+        check_readable(self.path)
+        # The prefix keeps a colon in a name from being taken for a protocol.
+        super().__init__(f"file:{self.path}", str(self.path))
 
 
-class Camera(Source):
-    """A camera of this computer.
-
-    Args:
-        device: Its number, 0 is the first, or its path, such as `/dev/video0`.
-
-    Raises:
-        SourceError: The camera cannot be opened or, while it is iterated, stops to give frames.
-    """
-
-    live = True
-
-    def __init__(self, device: int | str) -> None:
-        super().__init__()
-        self.device = device
-        with _quiet():
-            self._capture = cv2.VideoCapture(device)
-        if not self._capture.isOpened():
-            raise SourceError(
-                f"Camera {device} cannot be opened: it is not connected, another program uses it, "
-                "or this user may not. Try another number, or give a stream's URL or a file."
-            )
-
-    def __iter__(self) -> Iterator[Frame]:
-        start, index = None, 0
-        while not self.stop.is_set():
-            image = _read(self._capture)
-            if image is None:
-                raise SourceError(f"Camera {self.device} gives no more frames; is it unplugged?")
-            now = time.monotonic()
-            start = now if start is None else start
-            yield Frame(image, index, now - start)
-            index += 1
-
-    def close(self) -> None:
-        """Frees the camera for other programs."""
-        self._capture.release()
-
-
-class Stream(Source):
-    """A stream on the network: RTSP, HTTP, RTMP and what else FFmpeg opens.
-
-    A live stream that breaks off is opened again after 0.5, 1, 2 ... 10 s, each try said on
-    stderr; it counts as back when a frame comes. A recording has an end, and every frame counts.
-
-    Args:
-        url: `scheme://...`; a password in it is never shown.
-
-    Raises:
-        SourceError: The stream cannot be opened or, while it is iterated, does not come back.
-    """
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = url
-        self.shown = re.sub(r"//[^/@]*@", "//***@", url)
-        self._capture = _open_stream(url)
-        if not self._capture.isOpened():
-            raise SourceError(
-                f"Nothing to see at {self.shown} within {TIMEOUT_MS // 1000} s: check the address, "
-                "the password and that the sender is on."
-            )
-        self.fps = _fps(self._capture)
-        self.live = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
-
-    def __iter__(self) -> Iterator[Frame]:
-        if not self.live:
-            yield from _recording(self._capture, _read(self._capture), self.fps)
-            return
-        start, index, failures = time.monotonic(), 0, 0
-        while not self.stop.is_set():
-            image = _read(self._capture)
-            if image is None:
-                self._reopen(failures)
-                failures += 1
-            else:
-                yield Frame(image, index, time.monotonic() - start)
-                index, failures = index + 1, 0
-
-    def _reopen(self, failures: int) -> None:
-        """Waits and opens the stream again, or gives up; `stop` ends the wait."""
-        if failures == RETRIES:
-            raise SourceError(f"{self.shown} gave no frame in {RETRIES} tries; is the sender on?")
-        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**failures)
-        note(f"no frame from {self.shown}; try {failures + 1} of {RETRIES} in {wait_s:g} s")
-        self._capture.release()
-        if not self.stop.wait(wait_s):
-            self._capture = _open_stream(self.url)
-
-    def close(self) -> None:
-        """Hangs up."""
-        self._capture.release()
-
-
-def open_source(text: str) -> Source:
-    """Opens what the user named: digits or `/dev/...` a camera, `scheme://` a stream, else a file.
-
-    Raises:
-        SourceError: It cannot be opened.
-    """
-    if text.isascii() and text.isdigit():
-        return Camera(int(text))
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
-        return Stream(text)
-    return Camera(text) if Path(text).is_char_device() else VideoFile(text)
-
-
-def _read(capture: cv2.VideoCapture) -> UInt8 | None:
-    return cast("UInt8 | None", capture.read()[1])
-
-
-def _fps(capture: cv2.VideoCapture) -> float | None:
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    return fps if 0 < fps < 1000 else None
-
-
-def _recording(
-    capture: cv2.VideoCapture, first: UInt8 | None, fps: float | None
-) -> Iterator[Frame]:
-    """Yields every frame with its own timestamp; the count and the rate of a file may be wrong."""
-    image, index, time_s, step = first, 0, 0.0, 1 / (fps or 25)
-    while image is not None:
-        yield Frame(image, index, time_s)
-        image = _read(capture)
-        stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        # Files without timestamps, and files glued together, do not count upwards.
-        time_s = stamp if stamp > time_s else time_s + step
-        index += 1
-
-
-def _open_stream(url: str) -> cv2.VideoCapture:
-    # Without the backend's name OpenCV ignores the timeouts and waits half a minute.
-    timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
-    with _quiet():
-        parameters = [number for key in timeouts for number in (key, TIMEOUT_MS)]
-        return cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences OpenCV's warnings, which name source lines of OpenCV; the error says it all."""
-    logging = cv2.utils.logging
-    before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+def check_readable(path: Path) -> None:
+    """Raises SourceError, with the cause, where a path is not a file that can be read."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise SourceError(f"{redact(str(path))} is an address; apps/infer_webcam.py reads those.")
     try:
-        yield
-    finally:
-        logging.setLogLevel(before)
-
-
-def _existing_file(path: Path) -> Path:
-    if path.is_dir():
-        raise SourceError(f"{path} is a folder; expected a video file.")
-    if not path.exists():
-        raise SourceError(f"There is no file {path}.")
-    if path.stat().st_size == 0:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise SourceError(f"{path} is a folder; expected a video file.")
+        if not stat.S_ISREG(mode):
+            raise SourceError(f"{path} is a device or a pipe; expected a video file.")
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+    except FileNotFoundError as error:
+        raise SourceError(f"There is no file {path}.") from error
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
+    if is_empty:
         raise SourceError(f"{path} is empty; copy or download it again.")
-    return path
+
+
+def redact(url: str) -> str:
+    """Returns an address without what may be secret in it: user, password and query."""
+    return re.sub(r"\?.*", "?***", re.sub(r"(:/+)[^/?]*@", r"\1***@", url))

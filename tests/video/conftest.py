@@ -6,8 +6,10 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.codec.context import Flags
 
 BITS = 6
+OUTPUT_CORRUPT = 8  # AV_CODEC_FLAG_OUTPUT_CORRUPT, which the ffmpeg command sets
 
 
 def numbered(index, hw=(64, 96)):
@@ -28,22 +30,31 @@ def number_of(picture):
 
 def write_clip(
     path, num_frames=12, hw=(64, 96), times=None, rate=25, clock=Fraction(1, 12800), rotation=0,
-    sound_s=0.0, first_s=0.0, codec="libx264", options=None,
+    sound_s=0.0, first_s=0.0, codec="libx264", options=None, gop=None,
+    tune="zerolatency", pix_fmt="yuv420p", aspect=None, is_interlaced=False,
 ):  # fmt: skip
     """Writes a clip; `times` in seconds make its rate variable."""
     with av.open(str(path), "w", options=options or {}) as out:
         stream = out.add_stream(codec, rate=rate)
-        stream.height, stream.width, stream.pix_fmt = *hw, "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = *hw, pix_fmt
         stream.codec_context.time_base = clock
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
+        if is_interlaced:
+            stream.codec_context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+        if gop:
+            stream.codec_context.gop_size = gop
         if codec == "libx264":
-            stream.options = {"crf": "10", "preset": "ultrafast", "tune": "zerolatency"}
+            stream.options = {"crf": "10", "preset": "ultrafast" if tune else "fast"}
+            if tune:
+                stream.options = {**stream.options, "tune": tune}
         if rotation:
             stream.set_display_rotation(rotation)
         sound = out.add_stream("aac", rate=8000, layout="mono") if sound_s else None
         for index in range(num_frames):
             frame = av.VideoFrame.from_ndarray(numbered(index, hw), format="bgr24")
             time_s = times[index] if times else Fraction(index) / rate
-            frame = frame.reformat(format="yuv420p")
+            frame = frame.reformat(format=pix_fmt)
             frame.pts, frame.time_base = round((time_s + first_s) / clock), clock
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
@@ -54,6 +65,34 @@ def write_clip(
             out.mux(sound.encode(samples))
             out.mux(sound.encode(None))
     return path
+
+
+def count_frames(path):
+    """Counts what FFmpeg decodes with one thread, errors skipped; 0 for a file it does not open."""
+    num_frames = 0
+
+    def decode(context, packet):
+        nonlocal num_frames
+        try:
+            num_frames += len(context.decode(packet))
+        except av.FFmpegError:
+            return
+
+    try:
+        with av.open(str(path)) as file:
+            context = file.streams.video[0].codec_context
+            context.thread_count = 1
+            context.flags |= OUTPUT_CORRUPT
+            try:
+                for packet in file.demux(video=0):
+                    if packet.size:
+                        decode(context, packet)
+            except av.FFmpegError:
+                pass
+            decode(context, None)
+    except (av.FFmpegError, IndexError):
+        return 0
+    return num_frames
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +122,20 @@ def numbered_fixture():
 @pytest.fixture(scope="session", name="number_of")
 def number_of_fixture():
     return number_of
+
+
+@pytest.fixture(scope="session", name="count_frames")
+def count_frames_fixture():
+    return count_frames
+
+
+@pytest.fixture
+def said(capsys, caplog):
+    """Returns, when called, what the user was told since the last call."""
+
+    def read():
+        text = capsys.readouterr().err + caplog.text
+        caplog.clear()
+        return text
+
+    return read

@@ -1,0 +1,155 @@
+"""Damaged recordings: what is read is what FFmpeg decodes, and what is missing is said.
+
+The mutations are seeded. DINOSEG_SOAK=200 tries 200 of each kind of file in place of a few.
+"""
+
+import os
+import random
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from seg.errors import SourceError
+from seg.video.sources import VideoFile
+
+NUM_FRAMES = 60
+SOAK = int(os.environ.get("DINOSEG_SOAK", "0"))
+FASTSTART = {"movflags": "+faststart"}
+TICK = Fraction(1, 25)
+KINDS = {
+    "h264.mp4": {"options": FASTSTART, "sound_s": 2.4, "gop": 10},
+    "bframes.mp4": {"options": FASTSTART, "tune": None, "gop": 10},
+    "h264.mkv": {"sound_s": 2.4, "tune": None, "gop": 10},
+    "h264.avi": {"gop": 10, "clock": TICK},
+    "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "clock": TICK},
+    "empty chunks.avi": {"gop": 10},
+}
+MEDIA = {".mp4": b"mdat", ".mkv": b"\x1f\x43\xb6\x75", ".avi": b"movi"}  # where frames begin
+INDEX = {".mkv": b"\x1c\x53\xbb\x6b", ".avi": b"idx1"}  # what follows them
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, write_clip):
+    """Returns a clip of a kind, written once."""
+    folder, written = tmp_path_factory.mktemp("whole"), {}
+
+    def get(name):
+        if name not in written:
+            written[name] = write_clip(folder / name, NUM_FRAMES, **KINDS[name])
+        return written[name]
+
+    return get
+
+
+def read(path):
+    """Returns a file's frames and the line that says what is missing."""
+    try:
+        with VideoFile(path) as source:
+            return list(source), source.damage
+    except SourceError as error:
+        return [], str(error)
+
+
+def media_of(path):
+    """Returns where a file's frames begin and end."""
+    data, end = path.read_bytes(), INDEX.get(path.suffix)
+    return data.index(MEDIA[path.suffix]) + 8, data.rindex(end) if end else len(data)
+
+
+def damaged(data, start, rng):
+    """Returns a file with one of the faults that disks, cards and connections make."""
+    length, at = len(data), rng.randrange(start, len(data))
+    fault = rng.choice(["flips", "zeros", "noise", "cut", "drop", "insert"])
+    out = bytearray(data)
+    end = min(length, at + rng.randrange(1, length // 4))
+    if fault == "flips":
+        for _ in range(rng.randrange(1, 60)):
+            out[rng.randrange(start, length)] = rng.randrange(256)
+    elif fault == "zeros":
+        out[at:end] = bytes(end - at)
+    elif fault == "noise":
+        out[at:end] = rng.randbytes(end - at)
+    elif fault == "cut":
+        del out[at:]
+    elif fault == "drop":
+        del out[at : at + rng.randrange(1, 2000)]
+    else:
+        out[at:at] = rng.randbytes(rng.randrange(1, 500))
+    return fault, bytes(out)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_whole_clip_is_read_to_its_end_without_a_word(whole, name, number_of):
+    frames, damage = read(whole(name))
+    assert ([number_of(frame.image) for frame in frames], damage) == (list(range(NUM_FRAMES)), "")
+    assert not any(frame.discontinuity for frame in frames)
+    np.testing.assert_allclose([f.time_s for f in frames], np.arange(NUM_FRAMES) / 25, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_frame_is_lost_that_ffmpeg_decodes_and_no_loss_is_silent(
+    whole, name, tmp_path, count_frames
+):
+    data, (start, _) = whole(name).read_bytes(), media_of(whole(name))
+    for seed in range(SOAK or 8):
+        fault, broken = damaged(data, start, random.Random(f"{name} {seed}"))
+        path = tmp_path / name
+        path.write_bytes(broken)
+        frames, damage = read(path)
+        assert len(frames) == count_frames(path), (seed, fault)
+        assert len(frames) >= NUM_FRAMES or damage, (seed, fault)
+        times = [frame.time_s for frame in frames]
+        assert (np.diff(times) > 0).all() and [f.index for f in frames] == list(range(len(frames)))
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("lost", [0.01, 0.03, 0.1, 0.3])
+def test_a_cut_is_said_however_short(whole, name, lost, tmp_path, count_frames):
+    data = whole(name).read_bytes()
+    path = tmp_path / name
+    path.write_bytes(data[: round(len(data) * (1 - lost))])
+    frames, damage = read(path)
+    assert len(frames) == count_frames(path) > 0
+    assert len(frames) == NUM_FRAMES or "is cut or damaged" in damage
+
+
+@pytest.mark.parametrize("fill", ["zeros", "noise"])
+@pytest.mark.parametrize("name", ["h264.mp4", "h264.mkv", "h264.avi"])
+def test_half_of_the_media_data_gone_is_half_of_the_frames_read_and_said(
+    whole, name, fill, tmp_path, count_frames
+):
+    data = bytearray(whole(name).read_bytes())
+    start, end = media_of(whole(name))
+    half = (start + end) // 2
+    size = end - half
+    data[half:end] = bytes(size) if fill == "zeros" else random.Random(0).randbytes(size)
+    (tmp_path / name).write_bytes(data)
+    frames, damage = read(tmp_path / name)
+    assert len(frames) == count_frames(tmp_path / name)
+    assert 10 < len(frames) < NUM_FRAMES
+    assert "is cut or damaged: " in damage and f"{len(frames)} frames could be read" in damage
+
+
+def test_one_damaged_packet_costs_one_frame_and_the_next_one_tells(whole, tmp_path, number_of):
+    path = whole("mjpeg.avi")
+    data = bytearray(path.read_bytes())
+    starts = [at for at in range(len(data)) if data[at : at + 3] == b"\xff\xd8\xff"]
+    data[starts[30] : starts[31] - 8] = bytes(starts[31] - 8 - starts[30])
+    (tmp_path / "one.avi").write_bytes(data)
+    frames, damage = read(tmp_path / "one.avi")
+    numbers = [number_of(frame.image) for frame in frames]
+    assert numbers == [i for i in range(NUM_FRAMES) if i != 30]
+    assert "1 frame could not be read. 59 frames could be read" in damage
+    assert [n for n, f in zip(numbers, frames, strict=True) if f.discontinuity] == [31]
+
+
+def test_damage_among_the_last_packets_costs_no_intact_frame(whole, tmp_path, count_frames):
+    """Where several threads decode, an error at the end takes frames with it that came before."""
+    data = whole("bframes.mp4").read_bytes()
+    for left in (20, 100, 200, 400):
+        path = tmp_path / "tail.mp4"
+        path.write_bytes(data[:-left] + bytes(left))
+        frames, damage = read(path)
+        assert len(frames) == count_frames(path), left
+        assert damage or len(frames) == NUM_FRAMES
