@@ -1,6 +1,5 @@
 """H.264 in MP4 with the source's own timestamps and sound. The one place with PyAV."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -170,17 +169,6 @@ def count_frames(path: Path) -> int:
             return sum(packet.size > 0 for packet in file.demux(video=0))
     except av.FFmpegError:
         return -1
-
-
-def missing_end(path: Path) -> float:
-    """Returns how many seconds a file lacks of the duration it says it has; 0.0 for a whole one."""
-    last = 0.0
-    with av.open(str(path)) as file:
-        promised = ((file.start_time or 0) + (file.duration or 0)) / av.time_base
-        with contextlib.suppress(av.FFmpegError):  # reading beyond the cut
-            for packet in file.demux():
-                last = max(last, _time(packet) + float((packet.duration or 0) * packet.time_base))
-    return promised - last if promised - last > 0.5 else 0.0
 
 
 def _time(packet: "av.Packet[Any]") -> float:
