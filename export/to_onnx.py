@@ -35,7 +35,7 @@ from seg import cli
 from seg.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from seg.predictors.segmenter import Segmenter
+    from seg.runtimes.base import Runtime
     from seg.spec import ModelSpec
 
 DEFAULT_OPSET = 20
@@ -98,35 +98,34 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
             )
 
 
-def from_checkpoint(args: argparse.Namespace, part: Path) -> tuple["Segmenter", "ModelSpec"]:
+def from_checkpoint(args: argparse.Namespace, part: Path) -> tuple["Runtime", "ModelSpec"]:
     """Writes a checkpoint as ONNX in the types of torch; returns the source and the file's spec."""
     import torch
 
     from seg.exporting import onnx_graph
     from seg.models.checkpoint import load_net
-    from seg.predictors.segmenter import Segmenter
     from seg.runtimes.pytorch import TorchRuntime
 
     net, spec = load_net(args.model)
     imgsz_hw = cli.hw(args.imgsz)
     if args.fit:
         imgsz_hw = fitted(args.fit, imgsz_hw or spec.input_hw)
-    spec = onnx_graph.export_spec(
+    made = onnx_graph.export_spec(
         spec, args.model, imgsz_hw, batch=args.batch, dynamic=args.dynamic,
         precision="float32" if args.calibration else args.precision, outputs=args.output_kind,
     )  # fmt: skip
-    onnx_graph.write_onnx(net, spec, part, args.opset or onnx_graph.OPSET)
-    return Segmenter(TorchRuntime(net, spec, torch.device("cpu"))), spec
+    onnx_graph.write_onnx(net, made, part, args.opset or onnx_graph.OPSET)
+    return TorchRuntime(net, spec, torch.device("cpu")), made
 
 
-def from_onnx(args: argparse.Namespace, part: Path) -> tuple["Segmenter", "ModelSpec"]:
+def from_onnx(args: argparse.Namespace, part: Path) -> tuple["Runtime", "ModelSpec"]:
     """Copies an .onnx of ours; returns it as the source, and its spec."""
     from seg.files.checksum import sha256_of
-    from seg.predictors.segmenter import Segmenter
+    from seg.runtimes.open import open_runtime
 
-    source = Segmenter(args.model, device="cpu")
+    source = open_runtime(args.model, "cpu")
     shutil.copyfile(args.model, part)
-    return source, dataclasses.replace(source.runtime.spec, source_sha256=sha256_of(args.model))
+    return source, dataclasses.replace(source.spec, source_sha256=sha256_of(args.model))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -138,10 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.files.atomic import atomic_write, check_writable
     from seg.kinds import Precision
     from seg.verification.export_check import verify_export
-    from seg.verification.parity import frames_of
+    from seg.verification.parity import read_images
 
     check_writable(args.output, args.overwrite)
-    frames, extra = frames_of(args.input), {}
+    images, extra = read_images(args.input), {}
     with atomic_write(args.output) as part:
         source, spec = (from_onnx if args.model.suffix == ".onnx" else from_checkpoint)(args, part)
         if args.calibration:
@@ -149,9 +148,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             extra[CALIBRATION_KEY] = json.dumps(said)
             spec = dataclasses.replace(spec, precision=Precision.INT8)
             cli.note(f"ranges measured on {said['pictures']} pictures")
-        parity = verify_export(source, spec, part, frames, extra)
+        report = verify_export(source, spec, part, images, extra)
     size = "any" if spec.canvas_hw is None else f"{spec.canvas_hw[1]}x{spec.canvas_hw[0]}"
-    cli.note(f"compared with {source.runtime.description} on {parity}")
+    for line in report.lines(source.description):
+        cli.note(line)
     cli.note(f"canvas {size}, {spec.precision}, {args.output.stat().st_size / 1e6:.1f} MB")
     print(args.output)
     return cli.OK

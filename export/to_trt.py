@@ -119,7 +119,7 @@ class Ladder:
     Args:
         path: The ONNX file.
         reference: The same on ONNX Runtime.
-        frames: To compare on.
+        images: To compare on.
         args: The command's.
         here: Where it is built.
     """
@@ -128,14 +128,13 @@ class Ladder:
         self,
         path: Path,
         reference: "Runtime",
-        frames: Sequence["UInt8"],
+        images: Sequence["UInt8"],
         args: argparse.Namespace,
         here: "Machine",
     ) -> None:
-        self.path, self.frames, self.args, self.here = path, frames, args, here
+        self.path, self.images, self.args, self.here = path, images, args, here
         self.source, self.reference = reference.spec, reference
         self.spec = engine_spec(reference.spec, args)
-        reference.spec = self.spec  # so that both fit frames onto the same canvas
 
     def rungs(self, model: "onnx.ModelProto") -> tuple[str, ...]:
         """Returns the rungs to try; a file that is narrow already has one, its own."""
@@ -173,10 +172,9 @@ class Ladder:
         from seg.exporting.tensorrt import Options, build, inspected
         from seg.files.checksum import sha256_of
         from seg.kinds import Precision
-        from seg.predictors.segmenter import Segmenter
         from seg.runtimes.engine_metadata import EngineCard
         from seg.runtimes.trt import TrtRuntime, deserialize
-        from seg.verification.parity import compare
+        from seg.verification.export_check import compare_export
 
         cli.note(f"{rung}: building, which takes minutes")
         precision = RUNGS[rung]
@@ -200,10 +198,11 @@ class Ladder:
             version_compatible=self.args.version_compatible,
             hardware_compatible=self.args.hardware_compatible,
         )
-        with Segmenter(TrtRuntime(engine, card)) as built:
-            parity = compare(Segmenter(self.reference), built, self.frames)
-        cli.note(f"{rung}: compared with ONNX Runtime on {parity.require(precision)}")
-        return plan, dataclasses.replace(card, parity=parity.to_dict())
+        with TrtRuntime(engine, card) as built:
+            report = compare_export(self.reference, built, self.images)
+        for line in report.lines("ONNX Runtime"):
+            cli.note(f"{rung}: {line}")
+        return plan, dataclasses.replace(card, parity=report.to_dict())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -225,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.files.atomic import atomic_write
     from seg.runtimes.engine_metadata import EngineCard
     from seg.runtimes.open import open_runtime
-    from seg.verification.parity import frames_of
+    from seg.verification.parity import read_images
 
     here = machine()
     if args.output.exists() and not args.rebuild:
@@ -234,9 +233,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ArtifactError(f"{args.output} is stale: {'; '.join(reasons)}. Add --rebuild.")
         cli.note(f"{args.output} is what was asked for; --rebuild builds it again")
     else:
-        frames = frames_of(args.input)
+        images = read_images(args.input)
         with onnx_of(args) as path, open_runtime(path, "cpu") as reference:
-            plan, card = Ladder(path, reference, frames, args, here).climb()
+            plan, card = Ladder(path, reference, images, args, here).climb()
         with atomic_write(args.output) as part:
             part.write_bytes(plan)
         card.write(args.output)

@@ -7,19 +7,41 @@ each channel, so that a shift, a swap or a wrong mean changes the scores.
 """
 
 import base64
+import dataclasses
 import json
 from typing import Any
 
 import numpy as np
 
-from seg.errors import ArtifactError, ParityError
-from seg.imaging.letterbox import Size
+from seg.errors import ArtifactError, EngineFailure, ParityError
+from seg.imaging.letterbox import Letterbox, Size
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
+from seg.runtimes.base import Runtime
+from seg.verification.gpu_path import GpuPathCheck, check_gpu_path
 from seg.verification.tolerances import TOLERANCES
 
 GOLDEN_KEY = "dinoseg.golden"
 NUM_SAMPLES = 1024  # of each score map, spread evenly; 8 kB for two classes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What a self-test found.
+
+    Attributes:
+        error: Root mean square of the difference between the scores and the source's, in standard
+            deviations of the source's; of several outputs the largest.
+        gpu_path: What the GPU's own pre- and post-processing does differently from the CPU's; None
+            where the engine has none.
+    """
+
+    error: float
+    gpu_path: GpuPathCheck | None = None
+
+    def __str__(self) -> str:
+        text = f"scores are off by {self.error:.1g} standard deviations from the source's"
+        return f"{text}; {self.gpu_path}" if self.gpu_path else text
 
 
 def synthetic_image(hw: Size) -> UInt8:
@@ -37,33 +59,33 @@ def synthetic_image(hw: Size) -> UInt8:
     return np.stack([bands, checks, rings], 2).astype(np.uint8)
 
 
-def record(source: Segmenter) -> str:
+def record(source: Runtime) -> str:
     """Returns the source's scores on the image, JSON to be kept under `GOLDEN_KEY`."""
-    shape, scores = _scores(source)
-    text = base64.b64encode(scores.astype("<f4").tobytes()).decode("ascii")
-    return json.dumps({"shape": shape, "scores": text})
+    return json.dumps({name: _encode(array) for name, array in _run(source).items()})
 
 
-def verify(segmenter: Segmenter) -> float:
+def verify(predictor: Segmenter) -> SelfTest:
     """Runs the image, at the model's own size, and compares the scores with the source's.
 
-    Returns:
-        Root mean square of the difference, in standard deviations of the source's scores.
+    Where the engine makes masks of frames on a GPU, that way is compared with the CPU's, too.
 
     Raises:
         ArtifactError: The file carries no scores, or they are damaged.
-        ParityError: The scores differ by more than the precision explains.
-        EngineFailure: The engine failed.
+        ParityError: The scores or the masks differ by more than the precision explains.
+        EngineFailure: The engine failed, or returned what is not a number.
     """
-    runtime = segmenter.runtime
-    expected = _read(runtime.metadata.get(GOLDEN_KEY))
-    # Not the segmenter itself: it may fit frames into another size than the source did.
-    shape, scores = _scores(Segmenter(runtime))
-    if shape != expected["shape"]:
-        raise ParityError(f"Expected scores of {expected['shape']}, got {shape}.")
-    source = expected["scores"].reshape(scores.shape)
-    deviation = float(np.sqrt(np.mean((source - source.mean(1, keepdims=True)) ** 2)))
-    error = float(np.sqrt(np.mean((scores - source) ** 2))) / max(deviation, 1e-12)
+    error = verify_scores(predictor.runtime)
+    return SelfTest(error, check_gpu_path(predictor, synthetic_image))
+
+
+def verify_scores(runtime: Runtime) -> float:
+    """Compares the scores alone; returns `SelfTest.error` and raises as `verify`."""
+    expected, found = _read(runtime.metadata.get(GOLDEN_KEY)), _run(runtime)
+    shapes = {name: list(array.shape) for name, array in found.items()}
+    recorded = {name: one["shape"] for name, one in expected.items()}
+    if shapes != recorded:
+        raise ParityError(f"Expected scores of shape {recorded}, got {shapes}.")
+    error = max(_error(one["scores"], _sample(found[name])) for name, one in expected.items())
     limit = TOLERANCES[runtime.precision].score_error
     if not error <= limit:
         raise ParityError(
@@ -75,27 +97,52 @@ def verify(segmenter: Segmenter) -> float:
     return error
 
 
-def _scores(segmenter: Segmenter) -> tuple[list[int], Float32]:
-    """Returns the shape of the score maps `(C, h, w)`, and samples of them, `(C, n)`."""
-    pixels, _ = segmenter.pack(synthetic_image(segmenter.runtime.spec.input_hw))
-    logits = segmenter.logits(pixels)
-    maps = logits.reshape(len(logits), -1)
+def _run(runtime: Runtime) -> dict[str, Float32]:
+    """Returns the outputs for the synthetic image, each without its batch axis."""
+    spec = runtime.spec
+    letterbox = Letterbox.fit(spec.input_hw, spec.input_hw, spec.stride, spec.canvas_hw)
+    outputs = runtime.run(letterbox.pack(synthetic_image(spec.input_hw), spec.pad_rgb))
+    if not all(np.isfinite(array).all() for array in outputs.values()):
+        raise EngineFailure(f"Not every score is finite: {runtime.description}.")
+    return {name: array[0] for name, array in outputs.items()}
+
+
+def _sample(array: Float32) -> Float32:
+    """Returns samples of each map of `(C, ...)`, or all of a vector, as `(C, n)`."""
+    maps = array.reshape(len(array) if array.ndim > 1 else 1, -1)
     count = min(NUM_SAMPLES, maps.shape[1])
-    return list(logits.shape), maps[:, np.linspace(0, maps.shape[1] - 1, count).astype(int)]
+    return maps[:, np.linspace(0, maps.shape[1] - 1, count).astype(int)]
 
 
-def _read(text: str | None) -> dict[str, Any]:
+def _error(source: Float32, scores: Float32) -> float:
+    deviation = float(np.sqrt(np.mean((source - source.mean(1, keepdims=True)) ** 2)))
+    return float(np.sqrt(np.mean((scores - source) ** 2))) / max(deviation, 1e-12)
+
+
+def _encode(array: Float32) -> dict[str, Any]:
+    samples = _sample(array).astype("<f4").tobytes()
+    return {"shape": array.shape, "scores": base64.b64encode(samples).decode("ascii")}
+
+
+def _read(text: str | None) -> dict[str, dict[str, Any]]:
+    """Returns shape and samples of each recorded output."""
     if text is None:
         raise ArtifactError(
             "This model carries no scores of its source to verify against; "
-            "files that export/to_onnx.py writes do."
+            "files that this version's export/ and train.py write do."
         )
     try:
         values = json.loads(text)
-        scores = np.frombuffer(base64.b64decode(values["scores"], validate=True), "<f4")
-        channels, height, width = values["shape"]
-        if len(scores) != channels * min(NUM_SAMPLES, height * width):
-            raise ValueError("too few or too many")
-    except (ValueError, KeyError, TypeError) as error:
+        if "shape" in values:  # files of older versions, which had one output
+            values = {"logits": values}
+        if not values:
+            raise ValueError("there are none")
+        return {name: _decode(**value) for name, value in values.items()}
+    except (ValueError, AttributeError, TypeError) as error:
         raise ArtifactError(f"The scores to verify against are damaged: {error}.") from error
-    return {"shape": values["shape"], "scores": scores}
+
+
+def _decode(shape: list[int], scores: str) -> dict[str, Any]:
+    blank = _sample(np.empty(shape, np.float32))
+    values = np.frombuffer(base64.b64decode(scores, validate=True), "<f4")
+    return {"shape": shape, "scores": values.reshape(blank.shape)}

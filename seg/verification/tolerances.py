@@ -46,3 +46,6 @@ TOLERANCES: Mapping[str, Tolerances] = {
     ),
     "int8": Tolerances(score_error=1e-1, agreement=0.995, miou=0.98, mask_iou=0.5, boundary_f=0.7),
 }
+# Least share of the pixels that must keep their class where the padding is the mean color in whole
+# gray levels: the networks see at most half a level more than the exact one.
+ROUNDED_PADDING = 0.995

@@ -59,7 +59,7 @@ def test_a_model_whose_scores_are_off_is_a_fault(examine, tiny, tmp_path):
     properties = {prop.key: prop.value for prop in model.metadata_props}
     wave = np.indices((16, 24)).sum(0) % 2
     other = FakeRuntime(lambda x: np.float32([[wave, -wave]]), Segmenter(tiny).runtime.spec)
-    properties[GOLDEN_KEY] = record(Segmenter(other))
+    properties[GOLDEN_KEY] = record(other)
     onnx.helper.set_model_props(model, properties)
     onnx.save(model, str(tmp_path / "off.onnx"))
     code, _, found = examine(tmp_path / "off.onnx")

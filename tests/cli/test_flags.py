@@ -4,7 +4,8 @@ import numpy as np
 import onnx
 import pytest
 
-from seg import ArtifactError, Segmenter, cli
+from seg import ArtifactError, cli
+from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.verification.self_test import GOLDEN_KEY, record
 
@@ -55,7 +56,7 @@ def test_the_flags_choose_engine_precision_and_size(model):
 def test_verify_says_how_far_off_and_needs_the_sources_scores(model, capsys):
     with pytest.raises(ArtifactError, match="carries no scores"):
         opened(model, "--verify")
-    scores = record(Segmenter(model))
+    scores = record(open_runtime(model))
     made = onnx.load(model)
     onnx.helper.set_model_props(made, {METADATA_KEY: SPEC.to_json(), GOLDEN_KEY: scores})
     onnx.save(made, model)

@@ -150,7 +150,7 @@ def test_ranges_of_the_wrong_pictures_leave_no_file(files, folder, tmp_path, cap
     """On a dark picture alone every range is far too narrow, and the gate sees it."""
     words = ["--precision", "int8", "--calibration", str(folder / "dark")]
     assert export(files / "net.onnx", tmp_path / "bad.onnx", folder, *words) == 1
-    assert "masks differ" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    assert "results differ" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

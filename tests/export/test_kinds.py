@@ -9,7 +9,7 @@ import torch
 from export import to_onnx
 from seg import Segmenter, SpecMismatch, cli
 from seg.benchmark.entries import Entry
-from seg.benchmark.gate import hold
+from seg.benchmark.parity_check import check
 from seg.exporting import onnx_graph
 from seg.imaging.image_io import photo
 from seg.imaging.letterbox import Letterbox
@@ -139,10 +139,10 @@ def test_raw_frames_become_masks_in_one_graph(dino, tmp_path, capsys):
     assert np.mean(masks[0] == (margin > 0)) > 0.999
     with pytest.raises(SpecMismatch, match="for other programs"):
         open_runtime(path, "cpu")
-    with Segmenter(dino, device="cpu") as reference:
-        found = hold(Entry(path), reference, [photo("astronaut")])
+    with open_runtime(dino, "cpu") as reference:
+        found = check(Entry(path), reference, [photo("astronaut")])
         assert found.passes and found.parity.cosine is None
-        assert reference.runtime.spec.canvas_hw is None
+        assert reference.spec.canvas_hw is None
 
 
 def test_any_size_is_interpolated_in_the_graph(dino, tmp_path):

@@ -125,7 +125,7 @@ def test_an_export_that_draws_other_masks_leaves_nothing(lite, tmp_path, monkeyp
 
     monkeypatch.setattr(onnx_graph, "write_onnx", write_other)
     assert export(lite, tmp_path / "person.onnx") == 1
-    assert "masks differ" in capsys.readouterr().err
+    assert "results differ" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

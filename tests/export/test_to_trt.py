@@ -13,11 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 from export import to_trt, trt_check
 from seg import Segmenter, cli
 from seg.benchmark.entries import Entry
-from seg.benchmark.gate import hold
+from seg.benchmark.parity_check import check
 from seg.exporting import onnx_graph
 from seg.exporting.precision import RUNGS, rewrite
 from seg.models.checkpoint import load_net
 from seg.runtimes.engine_metadata import EngineCard
+from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 
 SPEC = ModelSpec(
@@ -104,8 +105,8 @@ def test_the_engine_draws_the_sources_masks(tensorrt, lite, capsys):
 def test_an_engine_is_held_to_the_limits_of_what_it_computes_in(tensorrt, lite, precision):
     assert build(lite, "--precision", precision) == 0
     disc = cv2.imread(str(lite.parent / "frames" / "disc.png"))
-    with Segmenter(lite, "cpu") as reference:
-        verdict = hold(Entry(lite.with_suffix(".engine")), reference, [disc])
+    with open_runtime(lite, "cpu") as reference:
+        verdict = check(Entry(lite.with_suffix(".engine")), reference, [disc])
     assert verdict.precision == precision and verdict.passes
 
 
@@ -128,7 +129,7 @@ def test_the_first_rung_that_passes_is_kept(tensorrt, tmp_path, norm, spoilt, bu
     assert rungs == [*spoilt, built] and card_of(model).rung == built
     said = capsys.readouterr().err
     for rung in spoilt:
-        assert f"{rung}: {'Not every score' if nan else 'The masks differ'}" in said
+        assert f"{rung}: {'Not every score' if nan else 'The results differ'}" in said
 
 
 def test_without_pictures_the_free_photos_are_compared(tensorrt, lite):
@@ -149,7 +150,7 @@ def test_one_rung_can_be_asked_for(tensorrt, lite, capsys):
     assert card_of(lite).spec.precision == "bfloat16"
     tensorrt.spoilt = ("float32",)
     assert build(lite, "--precision", "float32", "--rebuild") == 1
-    assert "masks differ" in capsys.readouterr().err
+    assert "results differ" in capsys.readouterr().err
     assert card_of(lite).spec.precision == "bfloat16"  # what was there is still there, whole
 
 

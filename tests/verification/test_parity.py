@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from seg import ParityError, Segmenter, SpecMismatch
+from seg import ParityError, SpecMismatch
+from seg.results import Mask
 from seg.runtimes.fake import FakeRuntime
-from seg.verification.parity import _lowest_boundary_f, compare, compare_masks
+from seg.verification.fitted_runtime import FittedRuntime
+from seg.verification.mask_agreement import _lowest_boundary_f, compare_masks
+from seg.verification.parity import compare
 from seg.verification.tolerances import TOLERANCES
 
 
@@ -16,7 +19,7 @@ def network(shift=0.0, roll=0, swap=False):
         margin = np.roll(margin, roll, axis=2)
         return np.stack([-margin, margin], 1).astype(np.float32)
 
-    return Segmenter(FakeRuntime(run))
+    return FakeRuntime(run)
 
 
 def frames(count=3):
@@ -27,7 +30,7 @@ def frames(count=3):
 
 def test_the_same_network_is_equal():
     parity = compare(network(), network(), frames()).require("float32")
-    assert (parity.frames, parity.agreement, parity.mask_iou) == (3, 1.0, 1.0)
+    assert (parity.num_images, parity.results.agreement, parity.results.mask_iou) == (3, 1.0, 1.0)
     assert parity.cosine == pytest.approx(1) and parity.max_difference == 0
 
 
@@ -35,7 +38,7 @@ def test_the_same_network_is_equal():
 def test_planted_faults_are_caught(fault):
     parity = compare(network(), network(**fault), frames())
     for precision in TOLERANCES:
-        with pytest.raises(ParityError, match="masks differ"):
+        with pytest.raises(ParityError, match="results differ"):
             parity.require(precision)
 
 
@@ -48,14 +51,14 @@ def test_agreement_and_iou_by_hand():
             margin[:, :, :columns] = 1
             return np.stack([-margin, margin], 1)
 
-        return Segmenter(FakeRuntime(run))
+        return FakeRuntime(run)
 
     parity = compare(left(8), left(4), [np.zeros((16, 16, 3), np.uint8)])
-    assert parity.agreement == pytest.approx(
+    assert parity.results.agreement == pytest.approx(
         0.75
-    ) and parity.worst_frame_disagreement == pytest.approx(0.25)
-    assert parity.mask_iou == pytest.approx(0.5)
-    assert parity.boundary_f == 0  # the edges are four pixels apart
+    ) and parity.results.worst_image_disagreement == pytest.approx(0.25)
+    assert parity.results.mask_iou == pytest.approx(0.5)
+    assert parity.results.boundary_f == 0  # the edges are four pixels apart
 
 
 def test_the_worst_of_several_frames_counts_and_all_their_pixels():
@@ -68,15 +71,19 @@ def test_the_worst_of_several_frames_counts_and_all_their_pixels():
             margin[:, :, : counts[index]] = 1
             return np.stack([-margin, margin], 1) * (3 if counts[index] == 4 else 1)
 
-        return Segmenter(FakeRuntime(run))
+        return FakeRuntime(run)
 
     sizes = enumerate((32, 16, 16))
     shown = [np.full((side, side, 3), 100 * i, np.uint8) for i, side in sizes]
     parity = compare(columns(8, 8, 8), columns(8, 4, 7), shown)
-    assert parity.frames == 3
+    assert parity.num_images == 3
     # 4 and 1 of 16 columns differ in pictures of 256 pixels, none in the one of 1024.
-    assert parity.agreement == pytest.approx(1 - (64 + 16) / (1024 + 256 + 256))
-    assert (parity.worst_frame_disagreement, parity.mask_iou, parity.boundary_f) == (0.25, 0.5, 0.0)
+    assert parity.results.agreement == pytest.approx(1 - (64 + 16) / (1024 + 256 + 256))
+    assert (
+        parity.results.worst_image_disagreement,
+        parity.results.mask_iou,
+        parity.results.boundary_f,
+    ) == (0.25, 0.5, 0.0)
     # Signs differ in a quarter: cosine 3/4 - 1/4. There it is 1 against -3.
     assert parity.cosine == pytest.approx(0.5) and parity.max_difference == 4
 
@@ -87,18 +94,34 @@ def test_miou_is_of_all_frames_together():
     half[:, :50] = 1
     ones, others = np.zeros((2, 2, 100), np.uint8)
     ones[0, :2], others[0, 2:4] = 1, 1
-    parity = compare_masks([(half, half), (ones, others)], 3)
-    assert parity.mask_iou == 0
+    classes = ("background", "person", "dog")
+    pairs = [(half, half), (ones, others)]
+    found = compare_masks([(Mask(one, classes), Mask(other, classes)) for one, other in pairs])
+    assert found.mask_iou == 0
     background, person = (100 + 196) / (100 + 200), 100 / (100 + 4)
-    assert parity.miou == pytest.approx((background + person) / 2)
+    assert found.miou == pytest.approx((background + person) / 2)
 
 
 def test_there_must_be_frames_and_one_canvas():
-    with pytest.raises(SpecMismatch, match="at least one frame"):
+    with pytest.raises(SpecMismatch, match="at least one image"):
         compare(network(), network(), [])
-    other = Segmenter(network().runtime, input_hw=(32, 32))
+    static, wide = (FittedRuntime(network(), hw, hw) for hw in ((64, 64), (64, 96)))
     with pytest.raises(SpecMismatch, match="differently"):
-        compare(network(), other, frames())
+        compare(static, network(), frames())
+    with pytest.raises(SpecMismatch, match="takes 64x64 and the other 96x64"):
+        compare(static, wide, frames())
+
+
+@pytest.mark.parametrize("hw", [(32, 32), (48, 80)])
+def test_the_reference_fits_images_as_the_candidate_does(hw):
+    smaller = FittedRuntime(network(), hw, hw)
+    parity = compare(network(), smaller, frames()).require("float32")
+    assert parity.results.agreement == 1 and parity.max_difference == 0
+
+
+def test_a_task_without_a_comparison_is_named():
+    with pytest.raises(SpecMismatch, match="No comparison for the task 'depth'"):
+        compare(network(), network(), frames(), "depth")
 
 
 @pytest.mark.parametrize(("columns", "expected"), [(33, 1.0), (34, 0.0), (35, 0.0)])

@@ -86,9 +86,9 @@ def test_a_planted_fault_is_caught(net, name, precision):
     torch.manual_seed(1)
     spoil(other)
     source, faulty = segmenter(net), segmenter(other, change, precision)
-    with pytest.raises(ParityError, match="masks differ"):
-        compare(source, faulty, [photo("astronaut")]).require(precision)
-    faulty.runtime.metadata = {GOLDEN_KEY: record(source)}
+    with pytest.raises(ParityError, match="results differ"):
+        compare(source.runtime, faulty.runtime, [photo("astronaut")]).require(precision)
+    faulty.runtime.metadata = {GOLDEN_KEY: record(source.runtime)}
     with pytest.raises(ParityError, match="off by"):
         verify(faulty)
 
@@ -97,13 +97,13 @@ def test_a_planted_fault_is_caught(net, name, precision):
 def test_rounding_is_no_fault(net, dtype):
     name = str(dtype).removeprefix("torch.")
     source, rounded = segmenter(net), segmenter(copy.deepcopy(net).to(dtype), precision=name)
-    rounded.runtime.metadata = {GOLDEN_KEY: record(source)}
+    rounded.runtime.metadata = {GOLDEN_KEY: record(source.runtime)}
     verify(rounded)
 
 
 def test_bfloat16_does_not_pass_for_float32(net):
     rounded = segmenter(copy.deepcopy(net).to(torch.bfloat16))
-    rounded.runtime.metadata = {GOLDEN_KEY: record(segmenter(net))}
+    rounded.runtime.metadata = {GOLDEN_KEY: record(segmenter(net).runtime)}
     with pytest.raises(ParityError, match=r"at most 0\.001 in float32"):
         verify(rounded)
 
@@ -117,8 +117,8 @@ def test_the_error_by_hand():
 
     candidate = run(0.04)
     candidate.runtime.precision = "bfloat16"
-    candidate.runtime.metadata = {GOLDEN_KEY: record(run(0))}
-    assert verify(candidate) == pytest.approx(0.04, rel=1e-4)
+    candidate.runtime.metadata = {GOLDEN_KEY: record(run(0).runtime)}
+    assert verify(candidate).error == pytest.approx(0.04, rel=1e-4)
 
 
 def test_the_image_is_the_same_everywhere():
@@ -132,7 +132,10 @@ def test_the_image_is_the_same_everywhere():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"shape": [2, 4, 4], "scores": "AAAA"}', '{"shape": 3, "scores": "%"}'],
+    [
+        *("", "[]", "{}", '{"logits": {}}', '{"logits": 3}'),
+        *('{"shape": [2, 4, 4], "scores": "AAAA"}', '{"shape": 3, "scores": "%"}'),
+    ],
 )
 def test_what_is_damaged_or_absent_is_named(net, text):
     one = segmenter(net)
@@ -144,5 +147,5 @@ def test_what_is_damaged_or_absent_is_named(net, text):
 
 
 def test_what_is_kept_is_small(net):
-    assert len(record(segmenter(net))) < 12_000
-    assert json.loads(record(segmenter(net)))["shape"] == [2, 24, 32]
+    assert len(record(segmenter(net).runtime)) < 12_000
+    assert json.loads(record(segmenter(net).runtime))["logits"]["shape"] == [2, 24, 32]
