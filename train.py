@@ -109,6 +109,9 @@ def _add_views(p: argparse.ArgumentParser) -> None:
     p.add_argument("--augment", choices=AUGMENTS, help=text)
     _choice(p, "scale", "smallest and largest scale of a view", float, ("LOW", "HIGH"))
     _choice(p, "colour", "strength of the colour augmentation of house", float)
+    _choice(p, "rotate", "largest angle by which a view of house is rotated, in degrees", float)
+    _choice(p, "rotate-prob", "share of the views that are rotated", float)
+    _choice(p, "gray-prob", "share of the views without color", float)
     _choice(p, "paste", "share of views with people pasted on", float)
     text = "views of each picture that the frozen backbone runs on, once each; epochs draw from "
     text += "them. More vary more, and take more time and disk at the start. 0: see --no-cache"

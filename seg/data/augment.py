@@ -32,6 +32,9 @@ class Augment:
         scale: Smallest and largest scale of the picture that comes in.
         pad_rgb: Colour outside the picture, RGB 0..1.
         colour: 0 leaves colours alone, 1 is the usual strength, more is stronger.
+        rotate: Largest angle of rotation, in degrees.
+        rotate_prob: Share of the views that are rotated and sheared.
+        gray_prob: Share of the views without color, where `colour` is not 0.
     """
 
     def __init__(
@@ -40,6 +43,9 @@ class Augment:
         scale: tuple[float, float],
         pad_rgb: tuple[float, float, float],
         colour: float = 1.0,
+        rotate: float = 8.0,
+        rotate_prob: float = 0.3,
+        gray_prob: float = 0.05,
     ) -> None:
         height, width = crop_hw
         # A shorter side, of a picture that is a mere strip, could be scaled to nothing.
@@ -52,10 +58,10 @@ class Augment:
                 alb.PadIfNeeded(height, width, position="random", **outside),
                 alb.RandomCrop(height, width),
                 alb.HorizontalFlip(p=0.5),
-                alb.Affine(rotate=(-8, 8), shear=(-4, 4), p=0.3, **outside),
+                alb.Affine(rotate=(-rotate, rotate), shear=(-4, 4), p=rotate_prob, **outside),
             ]
         )
-        self._photometry = alb.Compose(_photometry(colour) if colour > 0 else [])
+        self._photometry = alb.Compose(_photometry(colour, gray_prob) if colour > 0 else [])
 
     def seed(self, seed: int) -> None:
         """Makes the views that follow depend on `seed` alone."""
@@ -82,11 +88,11 @@ class Augment:
         return recoloured
 
 
-def _photometry(colour: float) -> list[alb.BasicTransform]:
+def _photometry(colour: float, gray_prob: float) -> list[alb.BasicTransform]:
     jitter = min(0.9, 0.4 * colour)
     return [
         alb.ColorJitter(jitter, jitter, jitter, min(0.5, 0.06 * colour), p=0.8),
-        alb.ToGray(p=0.05),
+        alb.ToGray(p=gray_prob),
         alb.RandomGamma((70, 140), p=0.2),
         alb.OneOf(
             [

@@ -20,7 +20,18 @@ from seg.training.config import SegmentationConfig
 from seg.training.teacher import Teacher, doubts, onto
 
 CACHE_BYTES = 4 * 2**30
-VIEW_CHOICES = ("seed", "augment", "input_hw", "crop_hw", "scale", "colour", "paste")
+VIEW_CHOICES = (
+    "seed",
+    "augment",
+    "input_hw",
+    "crop_hw",
+    "scale",
+    "rotate",
+    "rotate_prob",
+    "gray_prob",
+    "colour",
+    "paste",
+)
 
 
 class Batch(NamedTuple):
@@ -67,7 +78,15 @@ class Batches:
         self.augment: Augment | OfficialAugment = (
             OfficialAugment(crop, config.scale, spec.pad_rgb)
             if config.augment == "official"
-            else Augment(crop, config.scale, spec.pad_rgb, config.colour)
+            else Augment(
+                crop,
+                config.scale,
+                spec.pad_rgb,
+                config.colour,
+                config.rotate,
+                config.rotate_prob,
+                config.gray_prob,
+            )
         )
         self._cache: dict[int, View] = {}
         self._cached_bytes = 0

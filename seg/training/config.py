@@ -32,6 +32,9 @@ class SegmentationConfig:
             `seg.data.augment_official`).
         scale: Smallest and largest scale of a view, relative to the fitted picture; for `official`
             relative to a picture whose short side is the crop's.
+        rotate: Largest angle by which a view of `house` is rotated, in degrees.
+        rotate_prob: Share of the views of `house` that are rotated and sheared.
+        gray_prob: Share of the views of `house` without color, where `colour` is not 0.
         colour: Strength of the colour augmentation of `house`; 0 turns it off.
         paste: Share of views that get the people of another view pasted on.
         epochs: Number of epochs.
@@ -73,6 +76,9 @@ class SegmentationConfig:
     crop_hw: Size | None = None
     augment: str = "house"
     scale: tuple[float, float] = (0.75, 1.5)
+    rotate: float = 8.0
+    rotate_prob: float = 0.3
+    gray_prob: float = 0.05
     colour: float = 0.5
     paste: float = 0.0
     epochs: int = 65
@@ -142,6 +148,9 @@ class SegmentationConfig:
             ("temperature", "a positive number", self.temperature > 0),
             ("views", "0 to learn from a teacher", not self.teacher or not self.views),
             ("colour", "0 or more", self.colour >= 0),
+            ("rotate", "0 to 180 degrees", 0 <= self.rotate <= 180),
+            ("rotate_prob", "a share from 0 to 1", 0 <= self.rotate_prob <= 1),
+            ("gray_prob", "a share from 0 to 1", 0 <= self.gray_prob <= 1),
             ("paste", "a share from 0 to 1", 0 <= self.paste <= 1),
             ("ema", "0 or a decay below 1", 0 <= self.ema < 1),
             ("scale", "two positive numbers, the lower first", 0 < low <= high),

@@ -68,6 +68,36 @@ def test_what_is_outside_the_picture_is_never_background():
         assert view[seen == 1].mean() > 230 and view[seen == 255].mean() < 5
 
 
+def angles(rotate, count=40):
+    """Angles, in degrees, of a horizontal bar in views that are all rotated."""
+    image = np.zeros((96, 96, 3), np.uint8)
+    labels = np.zeros((96, 96), np.uint8)
+    labels[46:50, 16:80] = 1
+    augment = Augment((96, 96), (1, 1), (0, 0, 0), 0, rotate=rotate, rotate_prob=1)
+    found = []
+    for seed in range(count):
+        augment.seed(seed)
+        rows, columns = np.nonzero(augment.view(image, labels)[1] == 1)
+        found.append(np.degrees(np.arctan(np.polyfit(columns, rows, 1)[0])))
+    return np.abs(found)
+
+
+def test_views_are_rotated_up_to_the_angle_that_is_asked_for():
+    assert 4 < angles(8).max() < 8 + 4 + 1  # rotation, shear, pixels
+    assert 22 < angles(30).max() < 30 + 4 + 1
+    assert (angles(30) > 15).mean() > 0.3
+
+
+def test_gray_views_have_no_color():
+    image = np.full((64, 64, 3), (20, 90, 200), np.uint8)
+    for gray_prob, is_gray in ((1.0, True), (0.0, False)):
+        augment = Augment((64, 64), (1, 1), (0, 0, 0), 0.01, gray_prob=gray_prob)
+        for seed in range(10):
+            augment.seed(seed)
+            channels = augment.recolour(image).mean((0, 1))
+            assert (np.ptp(channels) < 4) == is_gray  # noise alone differs
+
+
 def test_a_crop_that_is_no_multiple_of_the_stride_is_padded_with_ignore(discs):
     spec = dataclasses.replace(SPEC, stride=14)
     config = dataclasses.replace(SMALL, crop_hw=(60, 64), scale=(2.0, 2.5))
