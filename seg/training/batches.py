@@ -165,13 +165,13 @@ class Batches:
         """Loads a picture and its labels, and with a teacher its scores as further planes."""
         sample = self.samples[index]
         image, labels = sample.load()
-        if self.teacher is None:
+        if self.teacher is None or not (self.config.soft or self.doubt[index]):
             return image, labels
         scores = self._scores(self.teacher, index, image)
         planes = np.dstack([labels, scores])
         if self.doubt[index]:
             planes[doubts(labels, scores, self.doubt[index])] = IGNORE
-        return image, planes
+        return image, planes if self.config.soft else planes[..., 0].copy()
 
     def _scores(self, teacher: Teacher, index: int, image: UInt8) -> UInt8:
         return onto(teacher.scores(image, self.digests[index]), hw_of(image))

@@ -249,9 +249,11 @@ class Trainer:
         return Teacher(models, config.classes, config.input_hw, self.device.type, cache)
 
     def _ask(self, teacher: Teacher) -> None:
-        """Has the teacher look at every picture, and says what it doubts."""
+        """Has the teacher segment the images that it teaches or doubts, and reports its doubts."""
         tqdm.write(f"teacher: {teacher.description()}", sys.stderr)
-        teacher.fill(self.batches.samples, self.batches.digests)
+        batches = self.batches
+        asked = [i for i, doubt in enumerate(batches.doubt) if self.config.soft or doubt]
+        teacher.fill([batches.samples[i] for i in asked], [batches.digests[i] for i in asked])
         if not any(self.batches.doubt):
             return
         doubted = self.batches.doubted(teacher)

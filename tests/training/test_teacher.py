@@ -158,6 +158,26 @@ def test_doubt_is_reported_and_not_learned(discs, tmp_path):
     assert all(float(row.split(",")[1]) > 0.5 for row in rows[1:])
 
 
+def test_a_teacher_that_only_doubts_sees_the_doubted_data_alone(discs, tmp_path, monkeypatch):
+    """Where it teaches nothing, its scores are not computed and do not follow the views."""
+    teacher = constant(tmp_path / "no.pt", -9.0)
+    seen = []
+    look = Teacher._look
+
+    def spy(self, image):
+        seen.append(image)
+        return look(self, image)
+
+    monkeypatch.setattr(Teacher, "_look", spy)
+    shapes = []
+    monkeypatch.setattr("seg.training.segmentation.distillation", lambda *args: shapes.append(args))
+    args = ["distill", "--teacher", str(teacher), *SMALL, "--epochs", "1", "--soft", "0"]
+    args += ["--cache-dir", str(tmp_path / "cache"), "--output", str(tmp_path / "run")]
+    assert main([*args, "--data", str(discs), f"{discs},doubt=0.5,seed=1"]) == 0
+    assert len(seen) == len(open_dataset(f"{discs},seed=1").train)
+    assert not shapes
+
+
 def test_resume_asks_for_the_same_teacher(discs, tmp_path, capsys):
     teacher = constant(tmp_path / "a.pt", 1.0)
     args = ["distill", "--teacher", str(teacher), *SMALL, "--data", str(discs), "--epochs", "1"]
