@@ -56,7 +56,8 @@ def flags(task: str = "segment") -> argparse.ArgumentParser:
     if task == "distill":
         _add_teacher(p)
     else:
-        p.add_argument("--arch", default="dinov2_vits14", help="an official DINOv2 name, or lite")
+        text = "an official DINOv2 name, lite or efficientnet_lite0"
+        p.add_argument("--arch", default="dinov2_vits14", help=text)
     p.add_argument("--data", nargs="+", metavar="FOLDER", help="data sets; default: Penn-Fudan")
     p.add_argument("--classes", nargs="+", metavar="NAME", help="default: background person")
     p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")

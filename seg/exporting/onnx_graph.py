@@ -14,6 +14,7 @@ from seg.files.checksum import sha256_of
 from seg.imaging.letterbox import Size, round_up
 from seg.kinds import Precision
 from seg.models.export_wrappers import example, wrap
+from seg.models.nets import CONVOLUTIONAL
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 
 OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 23 only from 10.14
@@ -35,11 +36,11 @@ def export_spec(
         SpecMismatch: A size or number is to be fixed and free.
     """
     input_hw = imgsz_hw or spec.input_hw
-    is_free = (spec.arch == "lite" or dynamic) and outputs == "logits"
-    if dynamic and (spec.arch == "lite" or spec.arch.endswith("_reg") or not is_free):
+    is_free = (spec.arch in CONVOLUTIONAL or dynamic) and outputs == "logits"
+    if dynamic and (spec.arch in CONVOLUTIONAL or spec.arch.endswith("_reg") or not is_free):
         raise SpecMismatch(
             "--dynamic is for the logits of DINOv2 without registers, whose positions can be "
-            "resized inside the graph; lite takes any size without it."
+            "resized inside the graph; a convolutional one takes any size without it."
         )
     if batch and is_free:
         raise SpecMismatch("--batch fixes a number, and this file takes any; leave it out.")

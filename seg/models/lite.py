@@ -1,20 +1,26 @@
-"""LiteNet: a compact convolutional encoder-decoder that runs in real time on a CPU.
+"""Compact convolutional encoder-decoders that run in real time on a CPU.
 
-The same slot as the DINOv2 network: pictures in, logits out. Dense 3x3 convolutions throughout,
-because depthwise ones are several times slower to train on CPUs with matrix units and no faster to
-run. Sizes: B, C, H, W as in `seg.models.backbones.vit`; every side is a multiple of
-`LiteNet.stride`.
+The same slot as the DINOv2 network: images in, logits out. `LiteNet` has dense 3x3 convolutions
+throughout, because depthwise ones are several times slower to train on CPUs and no faster to run;
+`EfficientNetLiteNet` has depthwise ones, because its encoder is pretrained. Sizes: B, C, H, W as in
+`seg.models.backbones.vit`; every side is a multiple of 32.
 """
+
+from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seg.models.backbones import efficientnet_lite
+from seg.models.backbones.efficientnet_lite import EfficientNetLite0
 from seg.models.base import Net, Normalise
 
 WIDTHS = (24, 32, 64, 96, 144)  # stem, then strides 4, 8, 16, 32
 DEPTHS = (1, 2, 2, 2)
 DECODER = 48
+WIDE_DECODER = 64  # for the pretrained encoder
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -61,16 +67,54 @@ class Context(nn.Module):
         return self.merge(torch.cat([gated, self.around(x)], dim=1))  # type: ignore[no-any-return]
 
 
-class LiteNet(Net):
-    """Encoder to stride 32, additive decoder to stride 4, one map for each class.
+class AdditiveDecoderNet(Net):
+    """An encoder to stride 32, an additive decoder to stride 4, one map for each class."""
+
+    stride = 32
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Computes the maps at strides 4, 8, 16 and 32."""
+
+    def _add_decoder(self, channels: Sequence[int], width: int, num_classes: int) -> None:
+        """Adds what follows the encoder.
+
+        Args:
+            channels: Channels of the encoder's maps, finest first.
+            width: Channels of the decoder.
+            num_classes: Maps of the output, the background included.
+        """
+        self.context = Context(channels[-1], width)
+        self.laterals = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels[:-1])
+        self.fuse = nn.ModuleList(conv(width, width) for _ in channels[:-1])
+        self.head = nn.Conv2d(width, num_classes, 1)
+        self.aux = nn.Conv2d(width, num_classes, 1)
+
+    def training_logits(self, images: Tensor) -> list[Tensor]:
+        """Returns the logits at stride 4, and those of an auxiliary head at stride 16.
+
+        The auxiliary head helps training alone (Zhao et al., 2017) and is not exported.
+        """
+        *skips, x = self.encode(images)
+        x = self.context(x)
+        decoded = []
+        for lateral, fuse, skip in zip(
+            reversed(self.laterals), reversed(self.fuse), reversed(skips), strict=True
+        ):
+            x = F.interpolate(x, scale_factor=2, mode="bilinear") + lateral(skip)
+            x = fuse(x)
+            decoded.append(x)
+        return [self.head(x), self.aux(decoded[0])]
+
+
+class LiteNet(AdditiveDecoderNet):
+    """An encoder of dense residual blocks, trained from random weights.
 
     Args:
         num_classes: Maps of the output, the background included.
         mean: Channel means, RGB 0..1.
         std: Channel deviations, RGB 0..1.
     """
-
-    stride = 32
 
     def __init__(
         self,
@@ -85,28 +129,39 @@ class LiteNet(Net):
             nn.Sequential(conv(inputs, width, stride=2), *(Residual(width) for _ in range(depth)))
             for inputs, width, depth in zip(WIDTHS, WIDTHS[1:], DEPTHS, strict=False)
         )
-        self.context = Context(WIDTHS[-1], DECODER)
-        self.laterals = nn.ModuleList(nn.Conv2d(w, DECODER, 1) for w in WIDTHS[1:-1])
-        self.fuse = nn.ModuleList(conv(DECODER, DECODER) for _ in WIDTHS[1:-1])
-        self.head = nn.Conv2d(DECODER, num_classes, 1)
-        self.aux = nn.Conv2d(DECODER, num_classes, 1)
+        self._add_decoder(WIDTHS[1:], DECODER, num_classes)
 
-    def training_logits(self, images: Tensor) -> list[Tensor]:
-        """Returns the logits at stride 4, and those of an auxiliary head at stride 16.
-
-        The auxiliary head helps training alone (Zhao et al., 2017) and is not exported.
-        """
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Computes the maps at strides 4, 8, 16 and 32."""
         x = self.stem(self.normalise(images))
-        skips = []
+        maps = []
         for stage in self.stages:
             x = stage(x)
-            skips.append(x)
-        x = self.context(x)
-        decoded = []
-        for lateral, fuse, skip in zip(
-            reversed(self.laterals), reversed(self.fuse), reversed(skips[:-1]), strict=True
-        ):
-            x = F.interpolate(x, scale_factor=2, mode="bilinear") + lateral(skip)
-            x = fuse(x)
-            decoded.append(x)
-        return [self.head(x), self.aux(decoded[0])]
+            maps.append(x)
+        return maps
+
+
+class EfficientNetLiteNet(AdditiveDecoderNet):
+    """EfficientNet-Lite0 as the encoder.
+
+    Args:
+        num_classes: Maps of the output, the background included.
+        mean: Channel means, RGB 0..1.
+        std: Channel deviations, RGB 0..1.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        self.normalise = Normalise(mean, std)
+        self.encoder = EfficientNetLite0()
+        self._add_decoder(efficientnet_lite.CHANNELS, WIDE_DECODER, num_classes)
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Computes the maps at strides 4, 8, 16 and 32."""
+        maps: list[Tensor] = self.encoder(self.normalise(images))
+        return maps

@@ -7,9 +7,15 @@ from seg.models.backbone import Backbone
 from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
 from seg.models.base import Net, Normalise
 from seg.models.heads import BNHead
-from seg.models.lite import LiteNet
+from seg.models.lite import EfficientNetLiteNet, LiteNet
 from seg.models.merging import MergingHead
 from seg.spec import ModelSpec
+
+# Networks of any input size that are trained as a whole.
+CONVOLUTIONAL: dict[str, type[LiteNet] | type[EfficientNetLiteNet]] = {
+    "lite": LiteNet,
+    "efficientnet_lite0": EfficientNetLiteNet,
+}
 
 
 class SegmentationNet(Net):
@@ -52,8 +58,8 @@ class SegmentationNet(Net):
 
 def check_arch(name: str) -> None:
     """Raises ArtifactError where there is no such architecture."""
-    if name not in ("lite", *CONFIGS):
-        known = ", ".join(["lite", *CONFIGS])
+    if name not in (*CONVOLUTIONAL, *CONFIGS):
+        known = ", ".join([*CONVOLUTIONAL, *CONFIGS])
         raise ArtifactError(f"No architecture '{name}'; expected one of {known}.")
 
 
@@ -68,8 +74,8 @@ def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
         ArtifactError: There is no such architecture.
     """
     num_classes = len(spec.classes)
-    if spec.arch == "lite":
-        return LiteNet(num_classes, spec.mean, spec.std)
+    if spec.arch in CONVOLUTIONAL:
+        return CONVOLUTIONAL[spec.arch](num_classes, spec.mean, spec.std)
     check_arch(spec.arch)
     if backbone is None:
         vit = DinoVisionTransformer(CONFIGS[spec.arch])

@@ -9,6 +9,7 @@ from seg.imaging.letterbox import Size
 from seg.training.schedule import SCHEDULERS
 
 AUGMENTS = ("house", "official")
+CONVOLUTIONAL = ("lite", "efficientnet_lite0")  # trained as a whole: nothing is frozen
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -17,8 +18,9 @@ class SegmentationConfig:
     """How a segmentation network is trained. The defaults are those of the frozen DINOv2.
 
     Attributes:
-        arch: `dinov2_vits14` or another official name, or `lite`.
-        backbone: A weights file, `random`, or None: look for the official file, else download it.
+        arch: `dinov2_vits14` or another official name, `lite` or `efficientnet_lite0`.
+        backbone: A weights file, `random`, or None: look for the official file, else download it;
+            EfficientNet-Lite0's is in a package of its own.
         init: A trained model of the same architecture to start from; None: random weights.
         layers: Blocks of the backbone that the head reads, from 0; empty: the last four, as for the
             official `ms` heads. The last one alone is what the official `linear` heads read.
@@ -128,7 +130,11 @@ class SegmentationConfig:
                 "none: lite has no backbone",
                 self.arch != "lite" or self.backbone is None,
             ),
-            ("layers", "none: lite has no blocks", self.arch != "lite" or not self.layers),
+            (
+                "layers",
+                f"none: {self.arch} has no blocks",
+                self.arch not in CONVOLUTIONAL or not self.layers,
+            ),
             ("layers", "each block once", len({*self.layers}) == len(self.layers)),
             ("lr", "a positive number", self.lr > 0),
             ("weight_decay", "0 or more", self.weight_decay >= 0),
@@ -160,8 +166,8 @@ class SegmentationConfig:
             ("views", "0 or more", self.views >= 0),
             (
                 "views",
-                "0 for lite, which has no frozen part",
-                self.arch != "lite" or not self.views,
+                f"0 for {self.arch}, which has no frozen part",
+                self.arch not in CONVOLUTIONAL or not self.views,
             ),
             ("classes", "2 to 254 different names", 2 <= len({*self.classes}) == count <= 254),
         ]
@@ -196,10 +202,29 @@ LITE = SegmentationConfig(
     ema=0.998,
 )
 
+EFFICIENTNET_LITE = dataclasses.replace(
+    LITE,
+    arch="efficientnet_lite0",
+    input_hw=(512, 512),
+    crop_hw=(320, 320),
+    scale=(0.3, 1.4),
+    rotate=30.0,
+    rotate_prob=0.5,
+    gray_prob=0.15,
+    samples=1500,
+    batch=10,
+    lr=1e-3,
+    epochs=28,
+    warmup=80,
+    lovasz=0.5,
+    ema=0.99,
+)
+
 
 def defaults(arch: str) -> SegmentationConfig:
     """Returns the choices that suit an architecture."""
-    return LITE if arch == "lite" else SegmentationConfig(arch=arch)
+    own = {"lite": LITE, "efficientnet_lite0": EFFICIENTNET_LITE}
+    return own.get(arch) or SegmentationConfig(arch=arch)
 
 
 # `dinov2`: the official `ms` heads' recipe. Its length is that of published derivatives, 10,000
@@ -238,6 +263,6 @@ def recipe(name: str, arch: str) -> SegmentationConfig:
     Raises:
         SpecMismatch: The architecture has no frozen backbone under a head.
     """
-    if arch == "lite":
+    if arch in CONVOLUTIONAL:
         raise SpecMismatch(f"--recipe {name} trains a head on a frozen DINOv2; leave --arch out.")
     return dataclasses.replace(defaults(arch), **RECIPES[name])

@@ -1,11 +1,15 @@
 """The network that is trained: how it is made, and what is in it."""
 
 import dataclasses
+from pathlib import Path
+from typing import cast
 
 import torch
 
 from seg._version import __version__
+from seg.models.backbones import efficientnet_lite
 from seg.models.base import Net, count_parameters
+from seg.models.lite import EfficientNetLiteNet
 from seg.models.nets import build_net
 from seg.models.official_weights import load_backbone
 from seg.spec import ModelSpec, segmentation_outputs
@@ -28,11 +32,23 @@ def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
     )
     if config.arch == "lite":
         return build_net(spec), spec
+    if config.arch == "efficientnet_lite0":
+        return _pretrained(spec, config.backbone)
     backbone = load_backbone(config.arch, config.backbone, config.layers or None)
     spec = dataclasses.replace(
         spec, stride=backbone.patch_size, layers=backbone.layers, backbone=backbone.source
     )
     return build_net(spec, backbone), spec
+
+
+def _pretrained(spec: ModelSpec, backbone: str | None) -> tuple[Net, ModelSpec]:
+    """Builds the network with ImageNet weights in its encoder, unless `backbone` is `random`."""
+    spec = dataclasses.replace(spec, mean=efficientnet_lite.MEAN, std=efficientnet_lite.STD)
+    net = cast(EfficientNetLiteNet, build_net(spec))
+    if backbone != "random":
+        path = Path(backbone) if backbone else efficientnet_lite.find_weights()
+        net.encoder.load_state_dict(efficientnet_lite.read_weights(path))
+    return net, spec
 
 
 def summary(net: Net, spec: ModelSpec) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seg.errors import ArtifactError, SpecMismatch
 from seg.models.base import Net
 from seg.models.checkpoint import load_net
+from seg.models.nets import CONVOLUTIONAL
 from seg.spec import METADATA_KEY, ModelSpec
 
 FOLDED = ".weight_bias"  # what the exporter calls a batch norm that went into the weight before it
@@ -34,8 +35,9 @@ def start_from(path: Path, net: Net, spec: ModelSpec, views: Callable[[], Tensor
     `--backbone` names it, and its features are kept under its name.
 
     Args:
-        path: A checkpoint, or an ONNX file of `lite` in float32. An export folds batch norms into
-            the convolutions; they are set up again, such that the network says what the file says.
+        path: A checkpoint, or an ONNX file of a convolutional network in float32. An export folds
+            batch norms into the convolutions; they are set up again, such that the network computes
+            what the file computes.
         net: The network, changed in place.
         spec: What it is.
         views: Draws pictures, float32 `(B, 3, H, W)`, to measure folded batch norms' statistics on.
@@ -71,7 +73,7 @@ def _read(path: Path) -> tuple[State, ModelSpec]:
         net, spec = load_net(path)
         return net.state_dict(), spec
     if path.suffix != ".onnx":
-        raise ArtifactError(f"--init {path}: expected a checkpoint (.pt), or lite's .onnx.")
+        raise ArtifactError(f"--init {path}: expected a checkpoint (.pt), or an .onnx of ours.")
     if not path.is_file():
         raise ArtifactError(f"No model at {path}.")
     try:
@@ -87,10 +89,11 @@ def _read(path: Path) -> tuple[State, ModelSpec]:
         for part in model.graph.initializer
         if part.name.endswith((".weight", ".bias", FOLDED))
     }
-    if spec.arch != "lite" or spec.precision != "float32" or "head.weight" not in state:
+    if spec.arch not in CONVOLUTIONAL or spec.precision != "float32" or "head.weight" not in state:
         raise ArtifactError(
-            f"--init {path} is {spec.arch} in {spec.precision}; of ONNX files it takes lite in "
-            "float32 alone. Take the checkpoint that it was exported from."
+            f"--init {path} is {spec.arch} in {spec.precision}; of ONNX files it takes "
+            f"{' and '.join(CONVOLUTIONAL)} in float32 alone. Take the checkpoint that it was "
+            "exported from."
         )
     return state, spec
 

@@ -83,6 +83,25 @@ def test_in_training_an_unfolded_net_says_it_too(trained):
 
 
 @pytest.mark.parametrize("suffix", ["pt", "onnx"])
+def test_a_network_with_an_efficientnet_encoder_starts_from_a_file_too(tmp_path, suffix):
+    spec = dataclasses.replace(SPEC, arch="efficientnet_lite0")
+    torch.manual_seed(0)
+    source = build_net(spec).train()
+    with torch.no_grad():
+        for seed in range(8):
+            source(views(4, seed))
+    save_net(tmp_path / "net.pt", source.eval(), spec)
+    write_onnx(source, export_spec(spec, tmp_path / "net.pt", None), tmp_path / "net.onnx")
+    torch.manual_seed(1)
+    net, images = build_net(spec).eval(), views(16, 100)
+    start_from(tmp_path / f"net.{suffix}", net, spec, lambda: images)
+    expected = said(tmp_path, images)
+    with torch.inference_mode():
+        found = net(images).numpy()
+    np.testing.assert_allclose(found, expected, atol=2e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("suffix", ["pt", "onnx"])
 def test_other_classes_get_a_new_head_and_the_rest_stays(trained, suffix):
     spec = dataclasses.replace(SPEC, outputs=segmentation_outputs(("background", "cat", "dog")))
     net = build_net(spec)
@@ -143,8 +162,8 @@ def test_what_is_no_start_is_one_line_and_begins_no_run(trained, discs, tmp_path
         "none.pt": "No checkpoint at",
         "none.onnx": "No model at",
         "cut.onnx": "is damaged",
-        "net.txt": "expected a checkpoint (.pt), or lite's .onnx",
-        "half.onnx": "in float16; of ONNX files it takes lite in float32 alone",
+        "net.txt": "expected a checkpoint (.pt), or an .onnx of ours",
+        "half.onnx": "in float16; of ONNX files it takes lite and efficientnet_lite0 in float32",
     }
     for name, line in cases.items():
         words = ["--data", str(discs), *LITE, "--init", str(tmp_path / name)]
