@@ -1,10 +1,11 @@
 """Writing files: whole or not at all, and never over another without being asked."""
 
+import itertools
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from seg.errors import ArtifactError
@@ -13,11 +14,32 @@ PART = ".part-"
 
 
 def check_writable(path: Path, overwrite: bool) -> None:
-    """Raises ArtifactError where `path` is no file, or exists and `overwrite` is off."""
+    """Makes sure, before any work is done, that a file may be written.
+
+    Raises:
+        ArtifactError: `path` is not a file, or exists and `overwrite` is off, or its folder does
+            not let this user write.
+    """
+    try:
+        _check_absent(path, overwrite)
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as error:  # a name that is too long, a current folder that is gone
+        raise _failure(path, error) from error
+    if not folder.is_dir():
+        raise ArtifactError(f"Cannot write {path}: {folder} is not a folder.")
+    if not os.access(
+        folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids
+    ):
+        raise ArtifactError(f"Cannot write {path}: the folder {folder} does not let you write.")
+
+
+def _check_absent(path: Path, overwrite: bool) -> None:
     if path.exists() and not path.is_file():
-        raise ArtifactError(f"{path} is no file and cannot be replaced; name another.")
+        raise ArtifactError(f"{path} is not a file and cannot be replaced; choose another name.")
     if path.exists() and not overwrite:
-        raise ArtifactError(f"{path} exists already; take another --output, or add --overwrite.")
+        raise ArtifactError(
+            f"{path} exists already; choose a different --output, or add --overwrite."
+        )
 
 
 def remove_temp_files(folder: Path, age_s: float = 0.0) -> None:
@@ -36,30 +58,65 @@ def remove_temp_files(folder: Path, age_s: float = 0.0) -> None:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Gives a temporary path beside `path` that takes its name when the block ends well.
 
     Readers see the old file or the whole new one; a block that fails leaves nothing behind. The
     temporary name keeps the suffix, since writers choose their format by it.
 
+    Args:
+        path: The file to write.
+        overwrite: Whether a file of that name is replaced, even one that appears during the block.
+
     Raises:
-        ArtifactError: The folder cannot be written to.
+        ArtifactError: The folder cannot be written to, the disk is full, or the file exists.
     """
+    part = path.parent / f"{PART}{secrets.token_hex(8)}{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PART, suffix=path.suffix)
+        # Created like any file of the user's: the system applies the umask.
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
-        raise ArtifactError(f"Cannot write {path}: {error.strerror}.") from error
-    os.close(handle)
-    part = Path(name)
+        raise _failure(path, error) from error
     try:
         yield part
-        # mkstemp makes files private; the user's umask decides for a finished one.
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        part.replace(path)
-    except OSError as error:  # a full disk, above all
-        raise ArtifactError(f"Cannot write {path}: {error.strerror or error}.") from error
+        if overwrite:
+            part.replace(path)
+        else:
+            _rename_to_new(part, path)
+    except OSError as error:
+        if error.filename not in (None, str(part)):  # another file's fault, such as an input's
+            raise
+        raise _failure(path, error) from error  # a full disk, above all
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _rename_to_new(part: Path, path: Path) -> None:
+    """Gives a file its name, or one like it where another file has taken that meanwhile."""
+    if _link(part, path):
+        return
+    other = next(
+        name
+        for number in itertools.count(2)
+        if _link(part, name := path.with_stem(f"{path.stem}-{number}"))
+    )
+    raise ArtifactError(f"{path} was made by another program meanwhile; this one is {other}.")
+
+
+def _link(part: Path, path: Path) -> bool:
+    """Gives a file a second name, in one step where the disk has links; False if it is taken."""
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        return False
+    except OSError:  # a disk without hard links, such as FAT
+        if path.exists():
+            return False
+        part.rename(path)
+    return True
+
+
+def _failure(path: Path, error: OSError) -> ArtifactError:
+    return ArtifactError(f"Cannot write {path}: {error.strerror or error}.")

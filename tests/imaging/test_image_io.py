@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from seg.errors import DataError
-from seg.imaging.image_io import read_image, read_mask
+from seg.imaging.image_io import PHOTOS, photo, read_image, read_mask
 from tests.conftest import as_user
 
 READERS = pytest.mark.parametrize("read", [read_image, read_mask])
@@ -58,3 +58,7 @@ def test_a_damaged_file_is_called_damaged(read, tmp_path: Path) -> None:
         (tmp_path / "bad.png").write_bytes(data)
         with pytest.raises(DataError, match=r"bad\.png: not an? (image|mask), or damaged"):
             read(tmp_path / "bad.png")
+
+
+def test_the_photos_are_there() -> None:
+    assert all(photo(name).shape[2] == 3 for name in PHOTOS)
