@@ -6,7 +6,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from seg.errors import ArtifactError
 from seg.files.checksum import sha256_of
+from seg.files.lock import length_of, open_locked
 
 CHUNK = 1 << 20
 TIMEOUT_S = 30.0
@@ -32,7 +33,7 @@ class Response(Protocol):
         ...
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         ...
 
 
@@ -51,7 +52,8 @@ def fetch(
     """Downloads a file, with progress on stderr.
 
     Bytes go to `<path>.part` first. What is there from an attempt before, even one stopped by
-    Ctrl-C, is continued where the server can; a file takes its name only when it is whole.
+    Ctrl-C, is continued where the server can; a file takes its name only when it is whole. Of
+    several processes that want the same file, one downloads it and the others wait for it.
 
     Args:
         url: Where from.
@@ -68,28 +70,52 @@ def fetch(
     by_hand = f"To fetch it yourself, save it as {path}."
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for pause in [*pauses_s, None]:
-            try:
-                _attempt(url, part, size, opener)
-                break
-            except (OSError, http.client.HTTPException) as error:
-                if pause is None or not _is_transient(error):
-                    reason = _reason(error)
-                    raise ArtifactError(f"Cannot download {url}: {reason}. {by_hand}") from error
-                time.sleep(pause)
-        _check_digest(url, part, sha256, by_hand)
-        part.replace(path)
+        before = _identity(path)
+        with open_locked(part) as file:
+            if _identity(path) != before:  # another process has brought it meanwhile
+                return
+            _download(url, file, size, opener, pauses_s, by_hand)
+            _check_digest(url, part, sha256, by_hand)
+            part.replace(path)
     except OSError as error:
         raise ArtifactError(f"Cannot write {path}: {_reason(error)}.") from error
 
 
-def _attempt(url: str, part: Path, size: int | None, opener: Opener) -> None:
-    """Asks once for what `part` lacks; returns when it is whole, else raises OSError."""
-    have = part.stat().st_size if part.exists() else 0
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Returns what another file of the same name would not have; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _download(
+    url: str,
+    file: FileIO,
+    size: int | None,
+    opener: Opener,
+    pauses_s: Sequence[float],
+    by_hand: str,
+) -> None:
+    """Asks for what `file` lacks until it is whole; raises ArtifactError after the last attempt."""
+    for pause in [*pauses_s, None]:
+        try:
+            return _attempt(url, file, size, opener)
+        except (OSError, http.client.HTTPException) as error:
+            if pause is None or not _is_transient(error):
+                reason = _reason(error)
+                raise ArtifactError(f"Cannot download {url}: {reason}. {by_hand}") from error
+            time.sleep(pause)
+
+
+def _attempt(url: str, file: FileIO, size: int | None, opener: Opener) -> None:
+    """Asks once for what `file` lacks; returns when it is whole, else raises OSError."""
+    have = length_of(file)
     if size is not None and have >= size:
         if have == size:
             return
-        part.unlink()
+        file.truncate(0)
         have = 0
     headers = {"User-Agent": "dinoseg", "Accept-Encoding": "identity"}
     if have:
@@ -101,7 +127,7 @@ def _attempt(url: str, part: Path, size: int | None, opener: Opener) -> None:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
         # Nothing lies behind what is here. It may be whole or wrong; only starting afresh tells.
-        part.unlink()
+        file.truncate(0)
         raise ConnectionError("the server refused to continue the download") from error
     try:
         start, total = _extent(response, have)
@@ -109,7 +135,7 @@ def _attempt(url: str, part: Path, size: int | None, opener: Opener) -> None:
             raise ArtifactError(
                 f"{url} has {total} bytes, expected {size}: it is not the file this version knows."
             )
-        _save(response, part, start, total or size)
+        _save(url, response, file, start, total or size)
     finally:
         response.close()
 
@@ -123,43 +149,35 @@ def _extent(response: Response, have: int) -> tuple[int, int | None]:
         if partial is None or int(partial[1]) != have:
             raise http.client.HTTPException("the server continues at another place than asked")
         return have, None if partial[2] == "*" else int(partial[2])
-    length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdigit() else None
+    length = response.headers.get("Content-Length")
+    if length is None:
+        return 0, None
+    if not (length.isascii() and length.isdigit()):
+        raise http.client.HTTPException(f"the server names an impossible length, {length!r}")
+    return 0, int(length)
 
 
-def _save(response: Response, part: Path, start: int, total: int | None) -> None:
-    """Writes a response behind the first `start` bytes of `part`."""
+def _save(url: str, response: Response, file: FileIO, start: int, total: int | None) -> None:
+    """Writes a response behind the first `start` bytes of a file."""
+    name = Path(file.name).stem
     every_s = 0.1 if sys.stderr.isatty() else 10.0  # a log wants few lines
-    try:
-        file = part.open("ab" if start else "wb", buffering=0)
-    except OSError as error:
-        raise ArtifactError(f"Cannot write {part}: {_reason(error)}.") from error
-    with (
-        file,
-        tqdm(
-            desc=part.stem,
-            initial=start,
-            total=total,
-            unit="B",
-            unit_scale=True,
-            mininterval=every_s,
-        ) as progress,
-    ):
-        done = start
-        for chunk in _chunks(response):
-            _write(file, chunk, part)
+    bar = {"unit": "B", "unit_scale": True, "mininterval": every_s}
+    done = start
+    if start == 0 and length_of(file):
+        file.truncate(0)
+    with tqdm(desc=name, initial=start, total=total, **bar) as progress:
+        while chunk := response.read(CHUNK):
             done += len(chunk)
+            if total is not None and done > total:
+                file.truncate(0)
+                raise ArtifactError(f"{url} sends more than the {total} bytes of this file.")
+            _write(file, chunk)
             progress.update(len(chunk))
     if total is not None and done != total:
         raise ConnectionError(f"the connection ended after {done} of {total} bytes")
 
 
-def _chunks(response: Response) -> Iterator[bytes]:
-    while chunk := response.read(CHUNK):
-        yield chunk
-
-
-def _write(file: FileIO, chunk: bytes, part: Path) -> None:
+def _write(file: FileIO, chunk: bytes) -> None:
     """Writes at once, so that a full disk shows here and not as a fault of the network."""
     rest = memoryview(chunk)
     try:
@@ -167,7 +185,7 @@ def _write(file: FileIO, chunk: bytes, part: Path) -> None:
             rest = rest[file.write(rest) :]
     except OSError as error:
         raise ArtifactError(
-            f"Cannot write {part}: {_reason(error)}. Make room and run it again; it continues."
+            f"Cannot write {file.name}: {_reason(error)}. Make room and run it again; it continues."
         ) from error
 
 

@@ -1,8 +1,13 @@
 """Downloads from a real server on this machine that misbehaves as servers do."""
 
 import hashlib
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +19,7 @@ from seg.files import download
 from seg.files.download import fetch
 
 BODY = bytes(range(256)) * 8192  # 2 MiB: three reads
+HALF = len(BODY) // 2
 DIGEST = hashlib.sha256(BODY).hexdigest()
 # The machine's proxy settings have no say in a test on 127.0.0.1.
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -27,6 +33,9 @@ class Server(ThreadingHTTPServer):
     cut_after = None  # bytes of the first answer; the rest is never sent
     statuses = ()  # answered to the first requests instead of the file
     wrong_start = 0
+    length = None  # announced in place of the true one; "" announces none
+    surplus = b""  # sent behind the file
+    hold = None  # an event that the second half of the first answer waits for
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -57,10 +66,16 @@ class Handler(BaseHTTPRequestHandler):
         else:
             start = 0
             self.send_response(200)
-        self.send_header("Content-Length", str(len(BODY) - start))
+        if self.server.length != "":
+            self.send_header("Content-Length", self.server.length or str(len(BODY) - start))
         self.end_headers()
         end, self.server.cut_after = self.server.cut_after, None
-        self.wfile.write(BODY[start:end])
+        hold, self.server.hold = self.server.hold, None
+        if hold:
+            self.wfile.write(BODY[start:HALF])
+            start = HALF
+            hold.wait()
+        self.wfile.write(BODY[start:end] + self.server.surplus)
 
 
 @pytest.fixture
@@ -251,3 +266,95 @@ def test_a_silent_server_is_given_up(path):
 
     with pytest.raises(ArtifactError, match=r"Cannot download http://nowhere/w: timed out\."):
         fetch("http://nowhere/w", path, opener=opener, pauses_s=(0,))
+
+
+@pytest.mark.parametrize("length", ["-5", "1e6", "12,12", "٣"])
+def test_a_length_that_cannot_be_is_an_error_that_quotes_it(server, path, length):
+    server.length = length.encode().decode("latin-1")
+    with pytest.raises(ArtifactError) as raised:
+        get(server, path)
+    assert f"the server names an impossible length, {server.length!r}. " in str(raised.value)
+    assert left_over(path) == []
+
+
+def test_a_length_that_is_not_announced_is_no_fault(server, path):
+    server.length = ""
+    get(server, path)
+    assert path.read_bytes() == BODY
+
+
+def test_a_server_that_sends_more_than_the_file_has_is_cut_off(server, path):
+    server.length, server.surplus = "", b"x" * 50_000_000
+    asked = []
+
+    class Counted:
+        def __init__(self, response):
+            self.status, self.headers, self.close = (
+                response.status, response.headers, response.close,
+            )  # fmt: skip
+            self.read = lambda amount: asked.append(amount) or response.read(amount)
+
+    with pytest.raises(ArtifactError, match=rf"sends more than the {len(BODY)} bytes of this file"):
+        fetch(server.url, path, size=len(BODY), opener=lambda *a, **k: Counted(direct(*a, **k)))
+    assert sum(asked) <= len(BODY) + 2 * download.CHUNK
+    assert left_over(path) == []
+
+
+FETCH = """
+import logging, sys
+from pathlib import Path
+from seg.files.download import fetch
+
+logging.basicConfig(level=logging.INFO)
+fetch(sys.argv[1], Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def start(server, path):
+    """Starts a process that downloads the file."""
+    running = []
+
+    def once():
+        process = subprocess.Popen(
+            [sys.executable, "-c", FETCH, server.url, str(path)],
+            env=os.environ | {"no_proxy": "*"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield once
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_half(path):
+    part = path.with_name("weights.pth.part")
+    while not part.exists() or part.stat().st_size < HALF:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_two_processes_download_one_file_once(server, path, start, is_killed):
+    server.hold = hold = threading.Event()
+    first = start()
+    wait_for_half(path)
+    second = start()
+    line = second.stderr.readline()
+    assert "Another process writes" in line and "weights.pth.part; waiting" in line
+    if is_killed:
+        first.kill()
+    hold.set()
+    codes = [process.wait(30) for process in (first, second)]
+    assert codes == [-signal.SIGKILL if is_killed else 0, 0]
+    assert server.asked == [None, f"bytes={HALF}-"][: 1 + is_killed]
+    assert path.read_bytes() == BODY and left_over(path) == ["weights.pth"]
+
+
+def test_many_processes_at_once_leave_one_whole_file(server, path, start):
+    processes = [start() for _ in range(4)]
+    assert [process.wait(30) for process in processes] == [0] * 4
+    assert path.read_bytes() == BODY and left_over(path) == ["weights.pth"]
