@@ -1,5 +1,7 @@
 """The kinds of export: half precision, fixed batches, raw frames to masks, any size."""
 
+import json
+
 import cv2
 import numpy as np
 import onnx
@@ -125,7 +127,13 @@ def test_a_fixed_batch_runs_any_number_of_pictures(dino, tmp_path):
 def test_raw_frames_become_masks_in_one_graph(dino, tmp_path, capsys):
     path = tmp_path / "mask.onnx"
     assert export(dino, path, "--output-kind", "mask", "--batch", "2") == 0
-    assert "logit" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "cosine" not in said and "padding in whole gray levels: 4 images" in said
+    properties = {prop.key: prop.value for prop in onnx.load(str(path)).metadata_props}
+    record = json.loads(properties["dinoseg.parity"])
+    assert record["rounded_padding"]["agreement"] > 0.995
+    # Hopper and the astronaut are upright and square; the others fill the canvas but for 5 rows.
+    assert record["in_apps"]["segmentation"]["frames"] == 2
     # By hand, with OpenCV alone: fitted into the top left corner, the mean colour around it.
     small = cv2.resize(photo("astronaut"), (70, 70), interpolation=cv2.INTER_AREA)
     canvas = np.full((70, 98, 3), (104, 116, 124), np.uint8)  # BGR; 0.485 * 255 is 123.7

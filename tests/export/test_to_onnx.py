@@ -16,6 +16,7 @@ from seg.models.backbone import Backbone
 from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
 from seg.models.checkpoint import save_net
 from seg.models.nets import SegmentationNet, build_net
+from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.verification.self_test import verify
 
@@ -93,8 +94,13 @@ def test_the_file_describes_itself_and_no_machine(lite, tmp_path):
         assert trace not in content
 
 
-def test_dinov2_gets_its_aspect_and_draws_torchs_masks(dino, tmp_path):
+def test_dinov2_gets_its_aspect_and_draws_torchs_masks(dino, tmp_path, capsys):
     assert export(dino, tmp_path / "d.onnx", "--imgsz", "140", "79") == 0
+    # No photo is as wide as 140x79, so the apps give the checkpoint a narrower canvas for all four.
+    assert "the fixed canvas: in the apps" in capsys.readouterr().err
+    with open_runtime(tmp_path / "d.onnx", "cpu") as runtime:
+        in_apps = json.loads(runtime.metadata["dinoseg.parity"])["in_apps"]["segmentation"]
+    assert in_apps["frames"] == 4 and in_apps["agreement"] < 0.999
     segment = Segmenter(tmp_path / "d.onnx", device="cpu")
     assert segment.runtime.spec.canvas_hw == (84, 140)
     # The position embedding is a constant: TensorRT has no Resize that is antialiased.
