@@ -35,7 +35,7 @@ from seg.data import open_dataset
 from seg.data.check import check
 from seg.data.samples import SPLITS, Sample
 from seg.errors import EngineMissing, SpecMismatch
-from seg.evaluation.evaluate import evaluate
+from seg.evaluation.segmentation import evaluate_segmenter
 from seg.files.atomic import atomic_write, check_writable
 from seg.files.checksum import sha256_of
 from seg.files.default_artifacts import DEFAULT_MODEL
@@ -153,13 +153,13 @@ def _row(lane: Lane, times: Times, samples: Sequence[Sample]) -> Row:
         return Row(name=lane.name, engine=lane.runtime.description, imgsz=canvas[::-1], times=times)
     assert isinstance(lane, ModelLane)
     segmenter = lane.segmenter
-    found = evaluate(segmenter, samples) if samples else None
+    found = evaluate_segmenter(segmenter, samples) if samples else None
     return Row(
         name=lane.name,
         engine=segmenter.runtime.description,
         imgsz=segmenter.input_hw[::-1],
         times=times,
-        iou=found.foreground_iou if found else None,
+        iou=found.scores["foreground_iou"] if found else None,
         interval=found.intervals["foreground_iou"] if found else None,
     )
 

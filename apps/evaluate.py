@@ -24,9 +24,9 @@ from seg import cli
 from seg.data import open_dataset
 from seg.data.check import check
 from seg.data.samples import SPLITS
-from seg.evaluation.evaluate import evaluate
 from seg.evaluation.figures import CONFUSION, WORST, write_figures
 from seg.evaluation.report import markdown, table
+from seg.evaluation.segmentation import LAYOUT, evaluate_segmenter
 from seg.files.atomic import atomic_write, check_writable
 from seg.files.checksum import sha256_of
 from seg.predictors.segmenter import Segmenter
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         samples = data.split(args.split)
         for line in (f"{data.name}: {data.description}", *check(samples)):
             cli.note(line)
-        evaluation = evaluate(segmenter, samples)
+        evaluation = evaluate_segmenter(segmenter, samples)
         about = {"data": data.name, "split": args.split, "layout": data.description}
         report = about | _model(args.model, segmenter) | evaluation.to_dict()
         _write(report, args)
@@ -78,11 +78,11 @@ def _write(report: dict[str, Any], args: argparse.Namespace) -> None:
     if args.json not in (None, STDOUT):
         texts[args.json] = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     if args.markdown:
-        texts[args.markdown] = markdown(report)
+        texts[args.markdown] = markdown(report, LAYOUT)
     for path, text in texts.items():
         with atomic_write(path) as part:
             part.write_text(text, "utf-8")
-    print(json.dumps(report, indent=2) if args.json == STDOUT else "\n".join(table(report)))
+    print(json.dumps(report, indent=2) if args.json == STDOUT else "\n".join(table(report, LAYOUT)))
 
 
 def _results(args: argparse.Namespace) -> list[Path]:

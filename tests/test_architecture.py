@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
-    {"errors", "results", "spec", "kinds", "_version", "closing", "notes"},
+    {"errors", "results", "spec", "kinds", "_version", "closing", "notes", "progress"},
     {"files", "imaging", "models", "metrics"},
     {"runtimes", "video", "data"},
     {"predictors"},
@@ -22,6 +22,7 @@ EDGES = {
     ("spec", "errors"),
     ("spec", "kinds"),
     ("results", "errors"),
+    ("progress", "notes"),
     ("models", "files"),
     ("models", "imaging"),
     ("data", "video"),

@@ -88,7 +88,7 @@ def test_every_class_is_learnt_and_scored_by_name(
     )
     # Shapes are 11 to 22 of 96 rows high: small, all of them, one in each of 6 pictures.
     for name in CLASSES[1:]:
-        assert report["by_height"][name]["small"]["num_objects"] == 6
+        assert report["iou_by_size"][name]["small"]["num_objects"] == 6
     assert np.array(report["confusion"]).sum() == 6 * 96 * 96
     assert "| stripe | 0." in (tmp_path / "s.md").read_text()
     assert (tmp_path / "confusion.png").stat().st_size > 1000

@@ -95,7 +95,7 @@ def compare(plain: Segmenter, samples: Sequence[Sample], ways: Sequence[Way]) ->
         for index, way in enumerate(ways):
             labels, elapsed = draw(by_tta[way.tta], image, way)
             tallies[index].append(
-                SegmentationMetrics.of(truth, labels, num_classes, objects).flat()
+                SegmentationMetrics.of_image(truth, labels, num_classes, objects).to_row()
             )
             seconds[index].append(elapsed)
     return [
@@ -141,7 +141,7 @@ def _filter(look: Look, pixels: Float32, way: Way) -> GuidedFilter:
 
 
 def _scores(row: NDArray[np.float64], num_classes: int) -> dict[str, float]:
-    scores = SegmentationMetrics.of_flat(row, num_classes).headlines
+    scores = SegmentationMetrics(num_classes).from_row(row).compute()
     return {key: scores[key] for key in SCORES}
 
 

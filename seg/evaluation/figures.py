@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from seg.data.samples import IGNORE, Sample
 from seg.errors import EngineMissing
 from seg.evaluation.evaluate import Evaluation
-from seg.evaluation.report import worst_of
 from seg.files.atomic import atomic_write
 from seg.imaging.annotators import Caption
 from seg.imaging.letterbox import Letterbox, hw_of, resize
 from seg.imaging.overlay import Overlay
+from seg.metrics import SegmentationMetrics
 from seg.predictors.segmenter import Segmenter
 from seg.results import Mask, UInt8
 
@@ -26,7 +26,10 @@ CONFUSION, WORST = "confusion.png", "worst.png"
 
 
 def write_figures(
-    folder: Path, evaluation: Evaluation, segmenter: Segmenter, samples: Sequence[Sample]
+    folder: Path,
+    evaluation: Evaluation[SegmentationMetrics],
+    segmenter: Segmenter,
+    samples: Sequence[Sample],
 ) -> None:
     """Writes `confusion.png` and `worst.png` into a folder, each whole or not at all.
 
@@ -41,12 +44,8 @@ def write_figures(
         ArtifactError: The folder cannot be written to.
     """
     with atomic_write(folder / CONFUSION) as part:
-        draw_confusion(part, evaluation.matrix.counts, evaluation.classes)
-    names = [name for name, _ in worst_of(evaluation.to_dict())[:ROWS]]
-    chosen = sorted(
-        (sample for sample in samples if sample.image.name in names),
-        key=lambda sample: names.index(sample.image.name),
-    )
+        draw_confusion(part, evaluation.metrics.confusion.counts, evaluation.classes)
+    chosen = [samples[index] for index in evaluation.worst_first[:ROWS]]
     if chosen:
         with atomic_write(folder / WORST) as part:
             # Not imwrite, which leaves a cut file and says nothing where the disk is full.

@@ -1,86 +1,66 @@
 """Report: what an evaluation found, as lines for a terminal and as Markdown."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Report = Mapping[str, Any]
-# Key -> what people call it; keys without a value are left out.
-HEADLINES = {
-    "miou": "mIoU",
-    "foreground_iou": "foreground IoU",
-    "boundary_iou": "boundary IoU",
-    "boundary_f": "boundary F",
-    "iou_small": "IoU, small",
-    "iou_medium": "IoU, medium",
-    "iou_large": "IoU, large",
-    "pixel_accuracy": "pixel accuracy",
-    "false_area": "false area",
-}
-CLASS_COLUMNS = {
-    "iou": "IoU",
-    "precision": "precision",
-    "recall": "recall",
-    "boundary_iou_by_class": "edge IoU",
-    "boundary_f_by_class": "edge F",
-}
-NOTES = """95 %: where the score lies when the pictures are drawn again (bootstrap over pictures).
-Boundary IoU: pixels within 2 % of the diagonal from an edge. Boundary F: contours within 0.8 %.
-Small, medium, large: objects under a quarter, under half, and from half the picture's height on.
-False area: share of the background called something else, in pictures of background alone."""
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
-def table(report: Report) -> list[str]:
-    """Returns a report as lines for people."""
-    lines = [f"{name:14}  {value}" for name, value in _about(report)]
-    for name, value, interval in _headlines(report):
-        lines.append(f"{name:14}  {value}  (95 % of redrawn sets: {interval})")
-    if report["miou"] is not None:
-        heads = [f"{head:>9}" for head in CLASS_COLUMNS.values()]
-        lines.append("  ".join([f"{'class':14}", *heads]))
-        for name, values in _classes(report):
-            lines.append("  ".join([f"{name:14}", *(f"{value:>9}" for value in values)]))
-    worst = "; ".join(f"{name} {score:.4f}" for name, score in worst_of(report)[:3])
-    return [*lines, f"{'worst':14}  {worst}"] if worst else lines
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ReportLayout:
+    """How a task's scores are shown.
+
+    Attributes:
+        headlines: Title of each headline score, in order; one without a value is left out.
+        by_class: Title of each score by class. They are shown where the first headline has a
+            value.
+        more_tables: Returns further tables for Markdown, shown under the same condition.
+        notes: What the scores mean.
+    """
+
+    headlines: Mapping[str, str]
+    by_class: Mapping[str, str]
+    more_tables: Callable[[Report], Sequence[Table]]
+    notes: str
 
 
-def markdown(report: Report) -> str:
-    """Returns a report as Markdown, notes on the scores included."""
+def table(report: Report, layout: ReportLayout) -> list[str]:
+    """Returns a report as human-readable lines.
+
+    Args:
+        report: The model, the data, and `Evaluation.to_dict`.
+        layout: Of the task.
+    """
+    lines = [f"{name:19}  {value}" for name, value in _about(report)]
+    for name, value, interval in _headlines(report, layout):
+        lines.append(f"{name:19}  {value}  (bootstrap 95 % CI: {interval})")
+    if _has_classes(report, layout):
+        heads, rows = _class_table(report, layout)
+        width = max(map(len, heads[1:]))
+        for name, *cells in (heads, *rows):
+            lines.append("  ".join([f"{name:19}", *(f"{cell:>{width}}" for cell in cells)]))
+    worst = "; ".join(f"{row['name']} {shown(row['score'])}" for row in report["worst_images"][:3])
+    return [*lines, f"{'worst':19}  {worst}"] if worst else lines
+
+
+def markdown(report: Report, layout: ReportLayout) -> str:
+    """Returns a report as Markdown, notes on the scores included; see `table`."""
     lines = [f"- {name}: {value}" for name, value in _about(report)]
-    lines += ["", *markdown_table(["score", "value", "95 %"], _headlines(report))]
-    if report["miou"] is not None:
-        rows = [[name, *values] for name, values in _classes(report)]
-        lines += ["", *markdown_table(["class", *CLASS_COLUMNS.values()], rows)]
-        sizes = [
-            [name, size, str(cell["num_objects"]), shown(cell["iou"])]
-            for name, row in report["by_height"].items()
-            for size, cell in row.items()
-            if cell["num_objects"]
-        ]
-        lines += ["", *markdown_table(["class", "objects", "number", "IoU"], sizes)]
-    scores = [[name, shown(score)] for name, score in worst_of(report)[:10]]
-    lines += ["", *markdown_table(["worst pictures", "score"], scores), "", *NOTES.splitlines()]
-    return "\n".join(lines) + "\n"
+    tables: list[Table] = [(["score", "value", "95 % CI"], list(_headlines(report, layout)))]
+    if _has_classes(report, layout):
+        tables += [_class_table(report, layout), *layout.more_tables(report)]
+    worst = [[row["name"], shown(row["score"])] for row in report["worst_images"]]
+    for heads, rows in (*tables, (["worst images", "score"], worst)):
+        lines += ["", *markdown_table(heads, rows)]
+    return "\n".join([*lines, "", *layout.notes.splitlines()]) + "\n"
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Returns a Markdown table's lines; each row has a cell for each head."""
     first, *others = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
     return [first, "|" + "---|" * len(heads), *others]
-
-
-def worst_of(report: Report) -> list[tuple[str, float]]:
-    """Returns names and scores of the pictures, worst first: IoU, or false area where it has none.
-
-    A false area of 0.1 stands beside an IoU of 0.9. Pictures without a score are left out.
-    """
-    found = []
-    for row in report["images"]:
-        iou, area = row.get("foreground_iou"), row.get("false_area")
-        if iou is not None:
-            found.append((iou, row["name"], iou))
-        elif area is not None:
-            found.append((1 - area, row["name"], area))
-    return [(name, score) for _, name, score in sorted(found)]
 
 
 def shown(score: float | None) -> str:
@@ -91,20 +71,25 @@ def shown(score: float | None) -> str:
 def _about(report: Report) -> Iterator[tuple[str, str]]:
     width, height = report["imgsz"]
     canvas = "x".join(map(str, report["canvas"] or ())) or f"multiples of {report['stride']}"
-    yield "data", f"{report['data']}, {report['split']}: {report['num_images']} pictures"
+    yield "data", f"{report['data']}, {report['split']}: {report['num_images']} images"
     yield "model", f"{report['model']}: {report['arch']}, {report['engine']}"
     extras = f", --tta {report['tta']}" if report["tta"] else ""
     extras += ", --guided" if report["guided"] else ""
     yield "fitted into", f"{width}x{height}, canvas {canvas}{extras}"
 
 
-def _headlines(report: Report) -> Iterator[tuple[str, str, str]]:
-    for key, name in HEADLINES.items():
+def _headlines(report: Report, layout: ReportLayout) -> Iterator[tuple[str, str, str]]:
+    for key, name in layout.headlines.items():
         if report[key] is not None:
             low, high = map(shown, report["intervals_95"][key])
             yield name, shown(report[key]), f"{low} to {high}"
 
 
-def _classes(report: Report) -> Iterator[tuple[str, list[str]]]:
-    for name in report["iou"]:
-        yield name, [shown(report[key][name]) for key in CLASS_COLUMNS]
+def _has_classes(report: Report, layout: ReportLayout) -> bool:
+    return report[next(iter(layout.headlines))] is not None
+
+
+def _class_table(report: Report, layout: ReportLayout) -> Table:
+    names = report[next(iter(layout.by_class))]
+    rows = [[name, *(shown(report[key][name]) for key in layout.by_class)] for name in names]
+    return ["class", *layout.by_class.values()], rows

@@ -1,10 +1,11 @@
-"""Scores of masks: counts that add up over the pictures of a data set, and what follows from them.
+"""Scores: counts that add up over the images of a data set, and what follows from them.
 
-Counts are summed over a whole data set, at the pictures' own size, and divided once at the end.
+Counts are summed over a whole data set, at the images' own size, and divided once at the end.
 The mean of batches' scores is another number, which changes with the batch size; it is never
 formed here.
 """
 
+from seg.metrics.base import ImageScore, Metrics, none_if_nan
 from seg.metrics.bootstrap import Interval, bootstrap_intervals
 from seg.metrics.boundary import BoundaryCounts
 from seg.metrics.confusion import ConfusionMatrix
@@ -17,9 +18,12 @@ __all__ = [
     "IGNORE",
     "BoundaryCounts",
     "ConfusionMatrix",
+    "ImageScore",
     "Interval",
+    "Metrics",
     "Scores",
     "SegmentationMetrics",
     "SizeCounts",
     "bootstrap_intervals",
+    "none_if_nan",
 ]

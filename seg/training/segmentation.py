@@ -127,15 +127,15 @@ class Trainer:
             started = time.monotonic()
             rate, loss = self._epoch(epoch)
             segmenter = Segmenter(self._runtime())
-            scores, val_loss = validate(segmenter, self.valid)
+            evaluation, val_loss = validate(segmenter, self.valid)
             row = {
                 "epoch": epoch + 1,
                 "lr": rate,
                 "train_loss": loss,
                 "val_loss": val_loss,
-                "iou": scores.foreground_iou,
-                "miou": scores.miou,
-                "pixel_accuracy": scores.pixel_accuracy,
+                "iou": evaluation.scores["foreground_iou"],
+                "miou": evaluation.scores["miou"],
+                "pixel_accuracy": evaluation.scores["pixel_accuracy"],
                 "seconds": time.monotonic() - started,
             }
             self.run.keep(self.judged, self.spec, row, self._state())

@@ -8,11 +8,13 @@ import torch
 from matplotlib.figure import Figure
 
 from seg.data.samples import IGNORE, Sample
-from seg.evaluation.evaluate import Evaluation, evaluate
+from seg.evaluation.evaluate import Evaluation
 from seg.evaluation.figures import tile
+from seg.evaluation.segmentation import evaluate_segmenter
 from seg.files.atomic import atomic_write
 from seg.imaging.letterbox import Letterbox
 from seg.imaging.overlay import Overlay
+from seg.metrics import SegmentationMetrics
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, Mask, UInt8
 from seg.training.losses import segmentation_loss
@@ -22,7 +24,9 @@ TILE = 320
 TILES = 8
 
 
-def validate(segmenter: Segmenter, samples: Sequence[Sample]) -> tuple[Evaluation, float]:
+def validate(
+    segmenter: Segmenter, samples: Sequence[Sample]
+) -> tuple[Evaluation[SegmentationMetrics], float]:
     """Measures a network on validation pictures.
 
     Returns:
@@ -34,7 +38,7 @@ def validate(segmenter: Segmenter, samples: Sequence[Sample]) -> tuple[Evaluatio
         packed = torch.from_numpy(letterbox.pack_labels(labels)).long()
         losses.append(float(segmentation_loss([torch.from_numpy(logits)[None]], packed[None])))
 
-    return evaluate(segmenter, samples, observe), float(np.mean(losses))
+    return evaluate_segmenter(segmenter, samples, observe), float(np.mean(losses))
 
 
 def draw(run: Run, segmenter: Segmenter, samples: Sequence[Sample]) -> None:

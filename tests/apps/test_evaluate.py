@@ -81,18 +81,18 @@ def test_the_table_shows_scores_model_and_canvas(
     assert run(app, folder, "--data", f"{folder},val=2") == 0
     shown = capsys.readouterr()
     lines = {line.split("  ")[0]: " ".join(line.split()) for line in shown.out.splitlines()}
-    assert lines["data"].endswith("valid: 2 pictures")
+    assert lines["data"].endswith("valid: 2 images")
     assert "red.onnx: lite, ONNX Runtime" in lines["model"] and "CPU" in lines["model"]
     assert lines["fitted into"] == "fitted into 64x48, canvas multiples of 16"
     assert lines["mIoU"].startswith("mIoU 0.8194 (")  # (32 / 36 + 12 / 16) / 2
-    assert lines["foreground IoU"].startswith("foreground IoU 0.7500 (95 %")
+    assert lines["foreground IoU"].startswith("foreground IoU 0.7500 (bootstrap 95 %")
     assert lines["pixel accuracy"].startswith("pixel accuracy 0.9167 (")
     assert lines["background"].startswith("background 0.8889 0.8889 1.0000")
     assert lines["person"].startswith("person 0.7500 1.0000 0.7500")
     assert lines["boundary IoU"].startswith("boundary IoU 0.")
     # 16 of 48 rows: a third.
-    assert lines["IoU, medium"].startswith("IoU, medium 0.7500 (95 % of redrawn sets: 0.7500 to")
-    assert "false area" not in lines
+    assert lines["IoU, medium"].startswith("IoU, medium 0.7500 (bootstrap 95 % CI: 0.7500 to")
+    assert "false-positive area" not in lines
     assert "images/ masks/ with masks of 0 and 255" in shown.err
 
 
@@ -123,13 +123,13 @@ def test_json_files_are_not_replaced_unasked(
     assert not list(folder.glob(".part-*"))
 
 
-def test_negatives_report_their_false_area_alone(
+def test_negatives_report_their_false_positive_area_alone(
     app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(app, folder, "--data", f"{folder / 'rooms'},negatives", "--split", "all") == 0
     out = capsys.readouterr().out
-    assert "false area      0.1250  (95 % of redrawn sets: 0.0000 to 0.2500)" in out
-    assert "worst           red.png 0.2500; black.png 0.0000" in out
+    assert "false-positive area  0.1250  (bootstrap 95 % CI: 0.0000 to 0.2500)" in out
+    assert "worst                red.png 0.2500; black.png 0.0000" in out
     assert "IoU" not in out
 
 

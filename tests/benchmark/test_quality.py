@@ -57,7 +57,10 @@ def test_other_filters_draw_other_masks(plain, discs):
 def result(name, *predictions):
     """Pictures of 1 x 4 pixels, the first two of which are labelled person."""
     truth = np.array([[1, 1, 0, 0]], np.uint8)
-    rows = [SegmentationMetrics.of(truth, np.array([p], np.uint8), 2).flat() for p in predictions]
+    rows = [
+        SegmentationMetrics.of_image(truth, np.array([p], np.uint8), 2).to_row()
+        for p in predictions
+    ]
     return Result(Way(name), np.stack(rows), 2, 1.0)
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from seg.errors import ShapeError
-from seg.metrics import ConfusionMatrix, SegmentationMetrics, SizeCounts, bootstrap_intervals
+from seg.metrics import ConfusionMatrix, SizeCounts
 from seg.results import UInt8
 
 
@@ -30,8 +30,8 @@ SMALL, MEDIUM, LARGE = (0, 10, 0, 5), (20, 50, 10, 20), (5, 85, 40, 50)
 
 def test_each_object_counts_in_the_bin_of_its_height() -> None:
     labels = picture(SMALL, MEDIUM, LARGE)
-    called = picture(SMALL, (20, 50, 10, 15), (5, 85, 38, 50))
-    counts = counted(labels, called)
+    predicted = picture(SMALL, (20, 50, 10, 15), (5, 85, 38, 50))
+    counts = counted(labels, predicted)
     assert counts.counts[1].tolist() == [[50, 50, 1], [150, 300, 1], [800, 960, 1]]
     assert counts.foreground_iou == (1.0, 0.5, 800 / 960)
     assert not counts.counts[0].any() and np.isnan(counts.iou[0]).all()
@@ -80,11 +80,11 @@ def test_the_bins_add_up_to_the_confusion_matrix() -> None:
     rng = np.random.default_rng(0)
     for _ in range(10):
         noise = ndimage.gaussian_filter(rng.normal(size=(2, 80, 90)), (0, 4, 4))
-        labels, called = np.digitize(noise, (-0.02, 0.06)).astype(np.uint8)
+        labels, predicted = np.digitize(noise, (-0.02, 0.06)).astype(np.uint8)
         labels[rng.random((80, 90)) < 0.05] = 255
         matrix = ConfusionMatrix(3)
-        matrix.update(labels, called)
-        counts = counted(labels, called, num_classes=3).counts[1:].sum(1)
+        matrix.update(labels, predicted)
+        counts = counted(labels, predicted, num_classes=3).counts[1:].sum(1)
         hits = matrix.counts.diagonal()
         either = matrix.counts.sum(0) + matrix.counts.sum(1) - hits
         assert counts[:, 0].tolist() == hits[1:].tolist()
@@ -95,26 +95,6 @@ def test_objects_of_another_size_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"Objects are \(3, 3\), labels \(4, 4\)"):
         flat = np.zeros((4, 4), np.uint8)
         counted(flat, flat, np.zeros((3, 3), np.uint8))
-
-
-def test_a_tally_survives_being_flattened_and_added() -> None:
-    one = SegmentationMetrics.of(picture(SMALL, LARGE), picture(LARGE), 2)
-    two = SegmentationMetrics.of(picture(), picture(SMALL), 2)
-    back = SegmentationMetrics.of_flat(one.flat() + two.flat(), 2)
-    assert back.headlines == pytest.approx((one + two).headlines, nan_ok=True)
-    assert two.false_area == back.false_area == pytest.approx(50 / 6000)
-    assert np.isnan(two.headlines["foreground_iou"])
-
-
-def test_intervals_are_those_of_the_mean_that_statistics_knows() -> None:
-    """The bootstrap of a mean of many numbers is close to mean +- 1.96 standard errors."""
-    values = np.random.default_rng(0).normal(5, 2, 400)
-    rows = np.stack([values, np.ones(400)], axis=1)
-    found = bootstrap_intervals(rows, lambda row: {"mean": row[0] / row[1], "never": float("nan")})
-    error = 1.96 * values.std() / 20
-    expected = values.mean() - error, values.mean() + error
-    assert found["mean"] == pytest.approx(expected, abs=0.03)
-    assert np.isnan(found["never"]).all()
 
 
 def test_regions_that_touch_at_a_corner_are_one_object() -> None:

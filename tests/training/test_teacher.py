@@ -12,7 +12,7 @@ from scipy.special import log_softmax, rel_entr, softmax
 from seg import Segmenter, cli
 from seg.data import open_dataset
 from seg.errors import SpecMismatch
-from seg.evaluation.evaluate import evaluate
+from seg.evaluation.segmentation import evaluate_segmenter
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
@@ -144,7 +144,8 @@ def test_a_student_learns_from_its_teacher_alone(discs, taught, tmp_path):
     args += ["--ce", "0", "--dice", "0", "--images", str(discs / "images"), "--samples", "32"]
     assert main([*args, "--epochs", "6", "--output", str(tmp_path / "run")]) == 0
     student = Segmenter(tmp_path / "run" / "best_iou.pt")
-    assert evaluate(student, open_dataset(str(discs)).valid).foreground_iou > 0.5
+    scores = evaluate_segmenter(student, open_dataset(str(discs)).valid).scores
+    assert scores["foreground_iou"] > 0.5
 
 
 def test_doubt_is_reported_and_not_learned(discs, tmp_path):

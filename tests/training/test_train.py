@@ -15,7 +15,7 @@ import torch
 
 from seg import Segmenter, cli
 from seg.data import open_dataset
-from seg.evaluation.evaluate import evaluate
+from seg.evaluation.segmentation import evaluate_segmenter
 from seg.models.checkpoint import load_net, read_checkpoint
 from seg.models.nets import build_net
 from seg.models.official_weights import load_backbone
@@ -70,8 +70,9 @@ def test_the_best_checkpoints_are_the_best_epochs(lite_run):
 def test_lite_learns_the_discs(discs, tmp_path):
     args = ["--data", str(discs), *LITE, "--epochs", "8", "--output", str(tmp_path / "run")]
     assert main([*args, "--scale", "0.8", "1.2", "--dice", "1", "--samples", "32"]) == 0
-    scores = evaluate(Segmenter(tmp_path / "run" / "last.pt"), open_dataset(str(discs)).valid)
-    assert scores.foreground_iou > 0.6
+    segmenter = Segmenter(tmp_path / "run" / "last.pt")
+    scores = evaluate_segmenter(segmenter, open_dataset(str(discs)).valid).scores
+    assert scores["foreground_iou"] > 0.6
 
 
 def test_resume_gives_what_an_uninterrupted_training_gives(discs, lite_run, tmp_path, monkeypatch):
