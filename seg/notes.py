@@ -1,8 +1,10 @@
-"""Notes: the one way to speak while work goes on; results go to stdout, by the commands."""
+"""Notes: what the library says while work goes on; a host may silence or redirect it."""
 
-import sys
+import logging
+
+log = logging.getLogger("dinoseg")
 
 
 def note(text: str) -> None:
-    """Says something about progress, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Says something about progress."""
+    log.info("%s", text)

@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts what starts long waits before, and what waits for them behind, all other tests."""
     items.sort(key=lambda item: ("last" in item.keywords) - ("first" in item.keywords))
+
+
+@pytest.fixture(autouse=True)
+def everything_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Has `caplog` keep whatever the library says."""
+    caplog.set_level(logging.INFO, "dinoseg")
 
 
 @pytest.fixture(scope="session")

@@ -132,18 +132,16 @@ def test_no_picture_is_written_by_a_call_that_hides_a_full_disk() -> None:
     assert not {s for s in SOURCES if "cv2.imwrite(" in (ROOT / s).read_text()}
 
 
-def test_people_are_spoken_to_while_work_goes_on_by_note_alone() -> None:
-    calls = {
-        source: [
-            node
-            for node in ast.walk(ast.parse((ROOT / source).read_text()))
-            if isinstance(node, ast.Call)
-            and getattr(node.func, "id", "") == "print"
-            and any(keyword.arg == "file" for keyword in node.keywords)
-        ]
+def test_the_library_does_not_print() -> None:
+    """It logs to "dinoseg"; commands print their results, and their handler what is logged."""
+    printing = {
+        source
         for source in SOURCES
+        for node in ast.walk(ast.parse((ROOT / source).read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
     }
-    assert [source for source, found in calls.items() if found] == ["seg/notes.py"]
+    library = {source for source in printing if source.startswith("seg/")}
+    assert library == {"seg/cli/logs.py"}
 
 
 def test_commands_import_no_command() -> None:

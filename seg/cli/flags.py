@@ -1,10 +1,9 @@
-"""What the commands share: flags, exit codes, one line for an error."""
+"""The flags that commands share, and what they open."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from seg.errors import SegError
 from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.imaging.letterbox import Size
 from seg.kinds import Device, Engine
@@ -12,8 +11,6 @@ from seg.notes import note as note
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import RATIOS
 from seg.verification import self_test
-
-OK, FAILED, INTERRUPTED = 0, 1, 130
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -105,18 +102,3 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
     return int(text)
-
-
-def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
-    """Runs a command and turns its end into an exit code.
-
-    0 done, 1 one of our errors (one line, no traceback), 2 usage (argparse), 130 Ctrl-C.
-    """
-    try:
-        return main(argv)
-    except SegError as error:
-        note(f"error: {error}")
-        return FAILED
-    except KeyboardInterrupt:
-        note("interrupted")
-        return INTERRUPTED

@@ -47,20 +47,21 @@ OFFICIAL = {
 
 
 def test_it_is_downloaded_once_and_its_terms_are_shown(
-    site: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    site: tuple[Path, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder, url = site
     zip_to(folder, **OFFICIAL)
     cache = tmp_path / "deep" / "cache"
     place = penn_fudan.download(cache, url, size=None)
-    shown = capsys.readouterr().err
+    shown = caplog.text
+    caplog.clear()
     assert "not to be reposted" in shown and "ACCV 2007" in shown
     assert [path.name for path in cache.iterdir()] == ["PennFudanPed"] == [place.name]
     assert (place / "PNGImages/FudanPed00001.png").read_text() == "picture"
     assert open_dataset(str(place)).train[0].mask == place / "PedMasks/FudanPed00001_mask.png"
     (folder / "data.zip").unlink()
     assert penn_fudan.download(cache, url, size=None) == place
-    assert capsys.readouterr().err == ""
+    assert caplog.text == ""
 
 
 def test_the_cache_is_in_the_home_unless_said_otherwise(

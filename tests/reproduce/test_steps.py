@@ -38,13 +38,13 @@ def steps(tmp_path):
 
 
 @pytest.fixture
-def run(steps, tmp_path, capsys):
+def run(steps, tmp_path, caplog):
     """Runs the steps with a world; returns the commands and what was said."""
 
     def once(*codes, world=WORLD):
         runner = Runner(*codes)
         records = run_steps(steps, tmp_path / "records", world, runner)
-        return runner.commands, capsys.readouterr().err.splitlines(), records
+        return runner.commands, caplog.messages, records
 
     return once
 

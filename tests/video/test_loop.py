@@ -193,7 +193,7 @@ def test_live_keeps_the_newest_frame_and_counts_the_dropped(events, sinks):
     assert "8 frames dropped to stay live" in str(report)
 
 
-def test_ctrl_c_keeps_a_file_that_plays(clip, tmp_path, number_of, capsys):
+def test_ctrl_c_keeps_a_file_that_plays(clip, tmp_path, number_of, caplog):
     def process(frame):
         if frame.index == 6:
             raise KeyboardInterrupt
@@ -204,7 +204,7 @@ def test_ctrl_c_keeps_a_file_that_plays(clip, tmp_path, number_of, capsys):
         run(source, Does(process), [writer])
     with VideoFile(tmp_path / "out.mp4") as result:
         assert [number_of(frame.image) for frame in result] == [0, 1, 2, 3, 4, 5]
-    assert "holds the 6 frames until here" in capsys.readouterr().err
+    assert "holds the 6 frames until here" in caplog.text
 
 
 def test_a_result_that_a_sink_needs_and_nobody_makes_is_said_before_the_first_frame(events):

@@ -19,7 +19,7 @@ def grey(value, dtype=np.uint8):
     return np.full((6, 8), value, dtype)
 
 
-def test_a_folder_comes_sorted_and_what_is_no_picture_is_named(tmp_path, capsys):
+def test_a_folder_comes_sorted_and_what_is_no_picture_is_named(tmp_path, caplog):
     for name in ("b.png", "a.jpg", "ü c.png"):
         save(tmp_path / name, grey(100))
     (tmp_path / "notes.txt").write_text("hello")
@@ -28,7 +28,7 @@ def test_a_folder_comes_sorted_and_what_is_no_picture_is_named(tmp_path, capsys)
     frames = list(Pictures(str(tmp_path)))
     assert [frame.name for frame in frames] == ["a", "b", "ü c"]
     assert [frame.index for frame in frames] == [0, 1, 2]
-    assert capsys.readouterr().err == f"skipped, not a picture: {tmp_path / 'notes.txt'}\n"
+    assert caplog.messages == [f"skipped, not a picture: {tmp_path / 'notes.txt'}"]
 
 
 def test_a_pattern_and_a_file(tmp_path):

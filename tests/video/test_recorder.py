@@ -79,13 +79,13 @@ def test_colours_come_back(tmp_path):
 
 
 @pytest.mark.parametrize("hw", [(1, 1), (5, 7), (64, 97), (63, 96)])
-def test_odd_sides_repeat_the_last_line_and_say_so(tmp_path, hw, capsys):
+def test_odd_sides_repeat_the_last_line_and_say_so(tmp_path, hw, caplog):
     image = np.full((*hw, 3), 90, np.uint8)
     image[:, -1] = image[-1] = 230
     with Mp4Writer(tmp_path / "out.mp4") as writer:
         writer.add(image, 0.0)
         writer.end_of_stream()
-    assert "the last column or row is there twice" in capsys.readouterr().err
+    assert "the last column or row is there twice" in caplog.text
     with VideoFile(writer.path) as source:
         (frame,) = source
     assert frame.image.shape[:2] == (hw[0] + hw[0] % 2, hw[1] + hw[1] % 2)
@@ -126,7 +126,7 @@ def test_a_transport_stream_with_sound_becomes_a_file_from_zero(tmp_path, write_
     assert abs(times[0]) < 0.2 and abs(np.diff(times).mean() - 0.04) < 1e-3
 
 
-def test_sound_that_mp4_cannot_hold_is_named(tmp_path, write_clip, capsys):
+def test_sound_that_mp4_cannot_hold_is_named(tmp_path, write_clip, caplog):
     clip = write_clip(tmp_path / "s.mp4", 5, sound_s=0.3)
 
     class Picky:
@@ -136,13 +136,13 @@ def test_sound_that_mp4_cannot_hold_is_named(tmp_path, write_clip, capsys):
     origin.add_sound_to(Picky())
     origin.copy_until(9.0)
     origin.close()
-    assert "sound left out: MP4 cannot hold aac" in capsys.readouterr().err
+    assert "sound left out: MP4 cannot hold aac" in caplog.text
 
 
-def test_what_was_written_before_a_stop_is_a_file_and_says_so(tmp_path, write_clip, capsys):
+def test_what_was_written_before_a_stop_is_a_file_and_says_so(tmp_path, write_clip, caplog):
     clip = write_clip(tmp_path / "s.mp4", 25, sound_s=1.0)
     target = copy(clip, tmp_path / "out.mp4", finish=False, keep=10).path
-    assert "out.mp4 holds the 10 frames until here" in capsys.readouterr().err
+    assert "out.mp4 holds the 10 frames until here" in caplog.text
     times, about, sound = facts(target)
     assert len(times) == 10 and about[3] == 25
     assert 0.2 < sound[-1][0] < 0.4
