@@ -79,7 +79,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Watched
     with Mp4Writer(folder / "clip.mp4", fps=25) as writer:
         for index in range(5):
             writer.add(image, index / 25)
-        writer.finish()
+        writer.end_of_stream()
     spec = spec_of(DEFAULT_MODEL)
     save_net(folder / "net.pt", build_net(spec), spec)
     models = {DEFAULT_MODEL.suffix: DEFAULT_MODEL, ".pt": folder / "net.pt"}
