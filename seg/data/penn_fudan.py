@@ -10,6 +10,7 @@ from pathlib import Path
 from seg.data.samples import Sample, instance_ids
 from seg.errors import ArtifactError, SpecMismatch
 from seg.files.download import fetch
+from seg.files.lock import open_locked
 from seg.notes import note
 
 FOLDER = "PennFudanPed"
@@ -42,6 +43,8 @@ def cache_folder() -> Path:
 def download(cache: Path | None = None, url: str = URL, size: int | None = SIZE) -> Path:
     """Downloads and unpacks the data set unless it is there already; says its terms on stderr.
 
+    Of several processes that want it, one does the work and the others wait for it.
+
     Args:
         cache: Folder to keep it in; None takes `cache_folder`.
         url: Address of the zip.
@@ -57,21 +60,28 @@ def download(cache: Path | None = None, url: str = URL, size: int | None = SIZE)
     place, archive = cache / FOLDER, cache / f"{FOLDER}.zip"
     if is_official(place):
         return place
-    note(TERMS)
     try:
-        if not archive.exists():
-            fetch(url, archive, size=size)
-        # Unpacked beside its last place, so that the move at the end is a rename.
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".part-") as part:
-            unpack(archive, Path(part))
-            Path(part, FOLDER).rename(place)
+        cache.mkdir(parents=True, exist_ok=True)
+        with open_locked(cache / f"{FOLDER}.lock"):
+            if not is_official(place):  # another process may have brought it meanwhile
+                note(TERMS)
+                _bring(archive, place, url, size)
     except (ArtifactError, OSError) as error:
         raise ArtifactError(
             f"{error} Or unpack {archive.name} anywhere and pass --data FOLDER, the folder that "
             "holds PNGImages and PedMasks."
         ) from error
-    archive.unlink()
     return place
+
+
+def _bring(archive: Path, place: Path, url: str, size: int | None) -> None:
+    if not archive.exists():
+        fetch(url, archive, size=size)
+    # Unpacked beside its last place, so that the move at the end is a rename.
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".part-") as part:
+        unpack(archive, Path(part))
+        Path(part, FOLDER).rename(place)
+    archive.unlink()
 
 
 def is_official(folder: Path) -> bool:

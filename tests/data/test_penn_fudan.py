@@ -2,6 +2,8 @@
 
 import functools
 import http.server
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -62,6 +64,32 @@ def test_it_is_downloaded_once_and_its_terms_are_shown(
     (folder / "data.zip").unlink()
     assert penn_fudan.download(cache, url, size=None) == place
     assert caplog.text == ""
+
+
+def test_of_several_processes_one_downloads_and_the_others_wait(
+    site: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, url = site
+    images = {f"PennFudanPed/PNGImages/{i}.png": "image" * 1000 for i in range(300)}
+    zip_to(folder, **OFFICIAL, **images)
+    code = (
+        "import sys; from pathlib import Path; from seg.data import penn_fudan; sys.stdin.read(1);"
+        "place = penn_fudan.download(Path(sys.argv[1]), sys.argv[2], size=None);"
+        "print(len(list(place.glob('PNGImages/*.png'))))"
+    )
+    cache = tmp_path / "cache"
+    words = [sys.executable, "-c", code, str(cache), url]
+    pipe = subprocess.PIPE
+    runs = [subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe) for _ in range(4)]
+    for run in runs:  # none begins before all have imported what they need
+        assert run.stdin
+        run.stdin.write(b"1")
+        run.stdin.flush()
+    shown = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0] * 4, shown
+    assert {out for out, _ in shown} == {b"301\n"}
+    assert sum(b"not to be reposted" in err for _, err in shown) == 1
+    assert [path.name for path in cache.iterdir()] == ["PennFudanPed"]
 
 
 def test_the_cache_is_in_the_home_unless_said_otherwise(
