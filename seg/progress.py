@@ -1,5 +1,6 @@
 """Progress of long work: a bar with the time left on a terminal, now and then a line elsewhere."""
 
+import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -7,14 +8,15 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from seg.notes import note
-
+log = logging.getLogger("dinoseg")
 T = TypeVar("T")
 INTERVAL_S = 10.0  # between two lines where stderr is no terminal
 
 
 def track(items: Iterable[T], doing: str, total: int | None = None) -> Iterator[T]:
-    """Yields the items and says on stderr how many are done and how long the rest takes.
+    """Yields the items and says how many are done and how long the rest takes.
+
+    Says nothing where the logger "dinoseg" is silent, as in a program that has not set it up.
 
     Args:
         items: What is worked on.
@@ -23,13 +25,13 @@ def track(items: Iterable[T], doing: str, total: int | None = None) -> Iterator[
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and log.isEnabledFor(logging.INFO):
         yield from tqdm(items, doing, total, leave=False)
         return
     started = said = time.monotonic()
     for count, item in enumerate(items):
         if (now := time.monotonic()) - said >= INTERVAL_S and count:
-            note(_line(doing, count, total, now - started))
+            log.info("%s", _line(doing, count, total, now - started))
             said = now
         yield item
 

@@ -22,7 +22,6 @@ EDGES = {
     ("spec", "errors"),
     ("spec", "kinds"),
     ("results", "errors"),
-    ("progress", "notes"),
     ("models", "files"),
     ("models", "imaging"),
     ("data", "video"),

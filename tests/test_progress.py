@@ -1,6 +1,7 @@
 """Progress: a bar on a terminal, a line now and then elsewhere, nothing where work is short."""
 
 import io
+import logging
 import sys
 
 import pytest
@@ -32,14 +33,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_line_comes_every_ten_seconds_with_the_time_left(
-    clock: Clock, capsys: pytest.CaptureFixture[str]
+    clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen = []
     for item in track(range(10), "evaluating"):
         seen.append(item)
         clock.now += 6
     assert seen == list(range(10))
-    assert capsys.readouterr().err.splitlines() == [
+    assert caplog.messages == [
         "evaluating: 2 of 10 (20%), about 48 s left",
         "evaluating: 4 of 10 (40%), about 36 s left",
         "evaluating: 6 of 10 (60%), about 24 s left",
@@ -47,18 +48,16 @@ def test_a_line_comes_every_ten_seconds_with_the_time_left(
     ]
 
 
-def test_short_work_says_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_work_says_nothing(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     for _ in track(range(1000), "evaluating"):
         clock.now += 0.009
-    assert capsys.readouterr().err == ""
+    assert not caplog.messages
 
 
-def test_work_of_unknown_length_is_counted(
-    clock: Clock, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_work_of_unknown_length_is_counted(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     for _ in track(iter(range(3)), "reading"):
         clock.now += 11
-    assert capsys.readouterr().err.splitlines() == ["reading: 1 in 11 s", "reading: 2 in 22 s"]
+    assert caplog.messages == ["reading: 1 in 11 s", "reading: 2 in 22 s"]
 
 
 def test_a_terminal_gets_a_bar_that_is_wiped_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,3 +66,13 @@ def test_a_terminal_gets_a_bar_that_is_wiped_at_the_end(monkeypatch: pytest.Monk
     assert list(track(iter("abc"), "evaluating", total=3)) == ["a", "b", "c"]
     shown = terminal.getvalue()
     assert "evaluating:" in shown and "0/3" in shown and shown.endswith("\r")
+
+
+def test_a_program_that_has_set_up_no_logging_sees_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    caplog.set_level(logging.WARNING, "dinoseg")
+    assert list(track("abc", "evaluating")) == ["a", "b", "c"]
+    assert terminal.getvalue() == ""

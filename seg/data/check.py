@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
 from seg.data.samples import DataSet, Sample, size_fault
 from seg.errors import DataError
 from seg.imaging.image_io import read_image, read_mask
 from seg.imaging.letterbox import hw_of
+from seg.progress import track
 from seg.results import UInt8
 
 
@@ -29,10 +28,10 @@ def check(samples: Sequence[Sample]) -> tuple[str, ...]:
     """
     faults = shared_masks(samples)
     num_resized = 0
-    # Decoding leaves the interpreter's lock, so threads do.
+    # Decoding releases the interpreter's lock, so threads suffice.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         examined = pool.map(_examine, samples)
-        for found, is_resized in tqdm(examined, "checking", len(samples), False, disable=None):
+        for found, is_resized in track(examined, "checking", len(samples)):
             faults += found
             num_resized += is_resized
     if faults:

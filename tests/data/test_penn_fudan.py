@@ -73,7 +73,8 @@ def test_of_several_processes_one_downloads_and_the_others_wait(
     images = {f"PennFudanPed/PNGImages/{i}.png": "image" * 1000 for i in range(300)}
     zip_to(folder, **OFFICIAL, **images)
     code = (
-        "import sys; from pathlib import Path; from seg.data import penn_fudan; sys.stdin.read(1);"
+        "import logging, sys; from pathlib import Path; from seg.data import penn_fudan;"
+        "logging.basicConfig(level=logging.INFO); sys.stdin.read(1);"
         "place = penn_fudan.download(Path(sys.argv[1]), sys.argv[2], size=None);"
         "print(len(list(place.glob('PNGImages/*.png'))))"
     )
