@@ -40,7 +40,7 @@ from seg.files.atomic import atomic_write, check_writable
 from seg.files.checksum import sha256_of
 from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.kinds import Device
-from seg.runtimes import environment as machine
+from seg.runtimes import environment
 
 SEED = "seed"
 FILES = ("benchmark.json", "benchmark.md", "benchmark.png")
@@ -93,8 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = [_row(lane, times[lane.name], samples) for lane in lanes]
     baseline = next((row for row in rows if row.name == SEED), None)
     about = {
-        "machine": machine.cpu(),
-        "versions": ", ".join(f"{name} {v}" for name, v in machine.versions().items()),
+        "machine": environment.machine(),
+        "versions": environment.versions_line(),
         "clip": f"{args.input.name}, {args.frames} frames, {args.warmup} before to warm up",
     }
     models = [row for row in rows if row is not baseline]
@@ -172,7 +172,7 @@ def _write(paths: Sequence[Path], report: object, table: str, rows: Sequence[Row
     with atomic_write(paths[1]) as part:
         part.write_text(table + "\n", "utf-8")
     with atomic_write(paths[2]) as part:
-        draw(rows, part, machine.cpu())
+        draw(rows, part, environment.machine())
 
 
 if __name__ == "__main__":

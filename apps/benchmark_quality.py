@@ -21,7 +21,7 @@ from seg.imaging.guided_filter import EPSILON
 from seg.kinds import Device, Engine
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import RATIOS
-from seg.runtimes import environment as machine
+from seg.runtimes import environment
 
 
 def flags() -> argparse.ArgumentParser:
@@ -58,10 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         data = open_dataset(args.data, segmenter.classes)
         samples = data.split(args.split)
         results = compare(segmenter, samples, ways(args))
-        versions = ", ".join(f"{name} {value}" for name, value in machine.versions().items())
         print(f"- data: {data.name}, {args.split}, {len(samples)} pictures")
         print(f"- model: {args.model.name}, {segmenter.description}")
-        print(f"- machine: {machine.cpu()}\n- versions: {versions}\n")
+        print(f"- machine: {environment.machine()}")
+        print(f"- versions: {environment.versions_line()}\n")
     print("\n".join(table(results)))
     return cli.OK
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from seg import cli
-from seg._version import __version__
 from seg.data import open_dataset
 from seg.files.atomic import atomic_write, check_writable
 from seg.kinds import Device
+from seg.runtimes import environment
 
 
 def flags() -> argparse.ArgumentParser:
@@ -106,13 +106,10 @@ def _train(config: Any, epochs: int, device: Any, disk: Path | None) -> dict[str
 
 
 def _about(device: Any, args: argparse.Namespace) -> dict[str, Any]:
-    from importlib.metadata import version
-
-    words = ("torch", "numpy", "opencv-python", "albumentations")
+    packages = ("dinoseg", "torch", "numpy", "opencv-python", "albumentations")
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {device}, {platform.platform()}",
-        "versions": {"dinoseg": __version__, "python": platform.python_version()}
-        | {name: version(name) for name in words},
+        "versions": environment.versions(packages),
         "arch": args.arch,
         "backbone": args.backbone or "official",
         "imgsz": args.imgsz,

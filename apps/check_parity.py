@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             cli.note(f"{entry.name}: {verdicts[-1].parity}")
         ran_on = reference.description
     about = {
-        "machine": environment.cpu(),
+        "machine": environment.machine(),
         "versions": environment.versions(),
         "reference": f"{args.against.name} on {ran_on}",
         "images": len(images),
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(about | {"artifacts": [one.to_dict() for one in verdicts]}, indent=2))
     else:
         print(f"- machine: {about['machine']}")
-        print(f"- versions: {', '.join(f'{k} {v}' for k, v in environment.versions().items())}")
+        print(f"- versions: {environment.versions_line()}")
         print(f"- reference: {about['reference']}; {len(images)} images\n")
         print(markdown(verdicts))
     return cli.OK if all(one.passes for one in verdicts) else cli.FAILED

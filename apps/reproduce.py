@@ -24,7 +24,7 @@ from seg.reproduce import steps
 from seg.reproduce.page import page
 from seg.reproduce.plan import Choices, plan
 from seg.reproduce.steps import ROOT, Record, digest
-from seg.runtimes import environment as machine
+from seg.runtimes import environment
 
 ARCH = "dinov2_vits14"
 CODE = ("seg", "export/to_onnx.py", "apps/evaluate.py", "train.py")
@@ -69,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     todo, rows = plan(choices)
     world = {
         "code": digest(*(ROOT / name for name in CODE)),
-        "machine": ", ".join(filter(None, (machine.cpu(), machine.gpu()))),
-        "versions": machine.versions(),
+        "machine": environment.machine(),
+        "versions": environment.versions(),
     }
     records = steps.run_steps(todo, folder / "steps", world, steps.execute)
     about = about_of(choices, world, records)

@@ -15,7 +15,7 @@ from pathlib import Path
 from seg import cli
 from seg.benchmark.soak import soak
 from seg.errors import SpecMismatch
-from seg.runtimes import environment as machine
+from seg.runtimes import environment
 
 FIRST = 500
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags().parse_args(argv)
     if args.frames <= args.first:
         raise SpecMismatch(f"--frames {args.frames} must be more than --first {args.first}.")
-    machine.resident_mb()  # says at once where it cannot be known
+    environment.resident_mb()  # says at once where it cannot be known
     with cli.segmenter(args) as segment:
         cli.note(f"{args.model}: {segment.description}")
         growth = soak(args.input, segment, args.first, args.frames)

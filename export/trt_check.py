@@ -7,7 +7,6 @@ nothing and must still agree. Nothing is uploaded: the report is printed and sta
 """
 
 import argparse
-import importlib.metadata
 import json
 import platform
 import subprocess
@@ -17,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seg import cli
+from seg.errors import EngineFailure, EngineMissing
+from seg.runtimes import environment
 
 PACKAGES = ("dinoseg", "torch", "tensorrt", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy")
 RUNS = 200
@@ -37,17 +38,14 @@ def flags() -> argparse.ArgumentParser:
 def versions() -> Iterator[str]:
     """Yields what the report is about: system, GPU and packages."""
     yield f"system      {platform.platform()}, Python {platform.python_version()}"
-    query = ["nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, check=False).stdout
-    except FileNotFoundError:
-        answer = ""
-    yield f"gpu         {answer.strip() or 'nvidia-smi does not answer'}"
+        gpus = environment.query_gpus("name", "compute_cap", "driver_version")
+    except (EngineMissing, EngineFailure) as error:
+        gpus = [str(error)]
+    yield f"gpu         {'; '.join(gpus)}"
+    installed = environment.versions(PACKAGES)
     for package in PACKAGES:
-        try:
-            yield f"{package:11} {importlib.metadata.version(package)}"
-        except importlib.metadata.PackageNotFoundError:
-            yield f"{package:11} not installed"
+        yield f"{package:11} {installed.get(package, 'not installed')}"
 
 
 def random_dinov2(path: Path) -> None:

@@ -5,7 +5,6 @@ import dataclasses
 import importlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import zlib
@@ -17,12 +16,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from seg.errors import ArtifactError, EngineMissing, SegError
+from seg.errors import ArtifactError, EngineFailure, EngineMissing, SegError
 from seg.files.checksum import sha256_of
 from seg.files.default_artifacts import DEFAULT_MODEL, WEIGHTS
 from seg.kinds import Engine
 from seg.predictors.segmenter import Segmenter
-from seg.runtimes import environment as machine
+from seg.runtimes import environment
 from seg.runtimes.open import open_runtime
 from seg.verification import self_test
 from seg.video.mp4 import Encoder, count_frames
@@ -60,9 +59,8 @@ def examine(model: Path = DEFAULT_MODEL) -> Iterator[Finding]:
     Args:
         model: The file that commands run where none is named.
     """
-    packages = ", ".join(f"{name} {number}" for name, number in machine.versions().items())
-    yield Finding("versions", "ok", packages)
-    yield Finding("processor", "ok", machine.cpu())
+    yield Finding("versions", "ok", environment.versions_line())
+    yield Finding("processor", "ok", environment.processor())
     yield _gpu()
     with tempfile.TemporaryDirectory(prefix="dinoseg-") as folder:
         for engine in Engine:
@@ -75,16 +73,13 @@ def examine(model: Path = DEFAULT_MODEL) -> Iterator[Finding]:
 
 
 def _gpu() -> Finding:
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return Finding("gpu", "absent", "no NVIDIA driver (nvidia-smi is not there)")
-    query = [command, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-    if answer.returncode:
-        return Finding(
-            "gpu", "fault", f"nvidia-smi fails: {(answer.stdout or answer.stderr)[:200]}"
-        )
-    return Finding("gpu", "ok", "; ".join(answer.stdout.strip().splitlines()))
+    try:
+        gpus = environment.query_gpus("name", "driver_version", "memory.total")
+    except EngineMissing as error:
+        return Finding("gpu", "absent", str(error))
+    except EngineFailure as error:
+        return Finding("gpu", "fault", str(error))
+    return Finding("gpu", "ok", "; ".join(gpus))
 
 
 def _engine(name: Engine, folder: Path) -> Iterator[Finding]:
@@ -139,7 +134,7 @@ def _h264(folder: Path) -> Finding:
 
 def _windows() -> Finding:
     """Says which OpenCV won the folder that its wheels share, and whether a window can open."""
-    wheels = [name for name in machine.OPENCV_WHEELS if _is_installed(name)]
+    wheels = list(environment.versions(environment.OPENCV_WHEELS))[1:]  # after Python's
     gui = cv2.currentUIFramework()
     said = f"OpenCV {cv2.__version__} of {' and '.join(wheels) or 'the system'}"
     if not gui:
@@ -184,13 +179,6 @@ def _disk(place: Path) -> Finding:
     free_mb = shutil.disk_usage(place).free // 10**6
     state: State = "ok" if free_mb >= NEEDED_MB else "fault"
     return Finding("disk", state, f"{free_mb / 1000:.1f} GB free in {place}")
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return bool(version(name))
-    except PackageNotFoundError:
-        return False
 
 
 def _line(error: BaseException) -> str:

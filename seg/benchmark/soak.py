@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from seg.imaging.overlay import Overlay
-from seg.runtimes import environment as machine
+from seg.runtimes import environment
 from seg.video import loop
 from seg.video.base import Frame, Processed, Sink, Source
 from seg.video.meter import Meter
@@ -54,7 +54,7 @@ def soak(
     predictor: Predictor,
     first: int,
     last: int,
-    resident_mb: Callable[[], float] = machine.resident_mb,
+    resident_mb: Callable[[], float] = environment.resident_mb,
 ) -> Growth:
     """Decodes, predicts, draws and encodes, in the loop that `infer_video` runs.
 

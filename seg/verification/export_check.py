@@ -98,7 +98,7 @@ def verify_export(
     record = report.to_dict() | {
         "frames_sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in images],
         "source": f"{spec.arch} on {source.description}",
-        "device": environment.cpu(),
+        "device": environment.processor(),
         "versions": environment.versions(),
     }
     properties = {

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from seg import cli, doctor
 from seg.kinds import Engine
 from seg.predictors.segmenter import Segmenter
+from seg.runtimes import environment
 from seg.runtimes.fake import FakeRuntime
 from seg.verification.self_test import GOLDEN_KEY, record
 
@@ -70,7 +70,7 @@ def test_what_is_missing_is_absent_and_no_fault(examine, monkeypatch):
     monkeypatch.delitem(sys.modules, "seg.runtimes.ov", raising=False)
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.setattr(doctor.cv2, "currentUIFramework", lambda: "")
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setenv("PATH", "")
     code, _, found = examine()
     assert code == 0
     assert found["openvino"]["state"] == found["gpu"]["state"] == "absent"
@@ -79,16 +79,24 @@ def test_what_is_missing_is_absent_and_no_fault(examine, monkeypatch):
     assert "pip install --force-reinstall --no-deps opencv-python" in found["windows"]["text"]
 
 
-def test_a_gpu_is_named_with_its_driver(monkeypatch):
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/bin/nvidia-smi")
-    answers = [
-        subprocess.CompletedProcess([], 0, "NVIDIA X, 600.1, 8000 MiB\n", ""),
-        subprocess.CompletedProcess([], 9, "driver not loaded", ""),
-    ]
-    monkeypatch.setattr(doctor.subprocess, "run", lambda *words, **named: answers.pop(0))
-    assert doctor._gpu() == doctor.Finding("gpu", "ok", "NVIDIA X, 600.1, 8000 MiB")
-    broken = doctor._gpu()
-    assert broken.state == "fault" and "driver not loaded" in broken.text
+@pytest.mark.parametrize(
+    ("script", "state", "said"),
+    [
+        ("echo 'NVIDIA X, 600.1, 8000 MiB'", "ok", "NVIDIA X, 600.1, 8000 MiB"),
+        ("echo 'driver not loaded'; exit 9", "fault", "nvidia-smi fails: driver not loaded."),
+        ("/bin/sleep 5", "fault", "nvidia-smi gave no answer in 0.2 s."),
+    ],
+)
+def test_a_gpu_is_named_with_its_driver_and_a_driver_that_hangs_is_a_fault(
+    tmp_path, monkeypatch, script, state, said
+):
+    query = environment.query_gpus
+    seconds = 0.2 if "sleep" in script else 20.0
+    monkeypatch.setattr(environment, "query_gpus", lambda *f: query(*f, timeout_s=seconds))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    assert doctor._gpu() == doctor.Finding("gpu", state, said)
 
 
 def test_broken_video_and_a_full_disk_are_faults(tmp_path, monkeypatch):

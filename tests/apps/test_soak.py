@@ -8,7 +8,7 @@ import pytest
 from seg import Segmenter, cli
 from seg.benchmark.soak import soak
 from seg.errors import EngineMissing
-from seg.runtimes import environment as machine
+from seg.runtimes import environment
 
 WORDS = ("--frames", "330", "--first", "150")
 
@@ -51,11 +51,11 @@ def test_it_compares_the_lowest_of_the_frames_before(clip, tiny):
 
 def test_resident_memory_is_that_of_an_array():
     """Of one that dwarfs what a process of many tests frees meanwhile."""
-    before = machine.resident_mb()
+    before = environment.resident_mb()
     held = np.ones(300_000_000, np.uint8)
-    assert machine.resident_mb() - before == pytest.approx(300, abs=50)
+    assert environment.resident_mb() - before == pytest.approx(300, abs=50)
     del held
-    assert machine.resident_mb() - before < 50
+    assert environment.resident_mb() - before < 50
 
 
 def test_what_cannot_be_is_one_line(app, clip, tiny, capsys, monkeypatch):
@@ -66,6 +66,6 @@ def test_what_cannot_be_is_one_line(app, clip, tiny, capsys, monkeypatch):
     def none():
         raise EngineMissing("no /proc")
 
-    monkeypatch.setattr(machine, "resident_mb", none)
+    monkeypatch.setattr(environment, "resident_mb", none)
     assert cli.run(app.main, words[:4]) == 1
     assert capsys.readouterr().err == "error: no /proc\n"
