@@ -31,7 +31,7 @@ def number_of(picture):
 def write_clip(
     path, num_frames=12, hw=(64, 96), times=None, rate=25, clock=Fraction(1, 12800), rotation=0,
     sound_s=0.0, first_s=0.0, codec="libx264", options=None, gop=None,
-    tune="zerolatency", pix_fmt="yuv420p", aspect=None, is_interlaced=False,
+    tune="zerolatency", pix_fmt="yuv420p", aspect=None, is_interlaced=False, params="",
 ):  # fmt: skip
     """Writes a clip; `times` in seconds make its rate variable."""
     with av.open(str(path), "w", options=options or {}) as out:
@@ -48,6 +48,8 @@ def write_clip(
             stream.options = {"crf": "10", "preset": "ultrafast" if tune else "fast"}
             if tune:
                 stream.options = {**stream.options, "tune": tune}
+        if params:
+            stream.options = {**stream.options, f"{codec.removeprefix('lib')}-params": params}
         if rotation:
             stream.set_display_rotation(rotation)
         sound = out.add_stream("aac", rate=8000, layout="mono") if sound_s else None
