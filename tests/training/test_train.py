@@ -219,4 +219,7 @@ def test_an_architecture_that_is_none_is_said_before_anything_is_read_or_downloa
     run = tmp_path / "run"
     assert cli.run(main, ["--arch", "dinov2_vits16", "--output", str(run)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "'dinov2_vits16'; expected one of lite, efficientnet_lite0, dinov2_vits14, " in line and not run.exists()
+    assert (
+        "'dinov2_vits16'; expected one of lite, efficientnet_lite0, dinov2_vits14, " in line
+        and not run.exists()
+    )
