@@ -132,9 +132,14 @@ class Ladder:
         args: argparse.Namespace,
         here: "Machine",
     ) -> None:
+        from seg.verification.fitted_runtime import FittedRuntime
+        from seg.verification.self_test import record
+
         self.path, self.images, self.args, self.here = path, images, args, here
         self.source, self.reference = reference.spec, reference
         self.spec = engine_spec(reference.spec, args)
+        fitted = FittedRuntime(reference, self.spec.input_hw, self.spec.canvas_hw)
+        self.scores = record(fitted)
 
     def rungs(self, model: "onnx.ModelProto") -> tuple[str, ...]:
         """Returns the rungs to try; a file that is narrow already has one, its own."""
@@ -175,6 +180,7 @@ class Ladder:
         from seg.runtimes.engine_metadata import EngineCard
         from seg.runtimes.trt import TrtRuntime, deserialize
         from seg.verification.export_check import compare_export
+        from seg.verification.self_test import GOLDEN_KEY, verify_scores
 
         cli.note(f"{rung}: building, which takes minutes")
         precision = RUNGS[rung]
@@ -195,11 +201,13 @@ class Ladder:
             tensors=inspected(engine, precision),
             batch=batch,
             parity={},
+            metadata={GOLDEN_KEY: self.scores},
             version_compatible=self.args.version_compatible,
             hardware_compatible=self.args.hardware_compatible,
         )
         with TrtRuntime(engine, card) as built:
             report = compare_export(self.reference, built, self.images)
+            verify_scores(built)
         for line in report.lines("ONNX Runtime"):
             cli.note(f"{rung}: {line}")
         return plan, dataclasses.replace(card, parity=report.to_dict())

@@ -49,6 +49,8 @@ class EngineCard:
         parity: `seg.verification.parity.Parity` with the ONNX file in float32, as plain numbers.
         version_compatible: Runs on later versions of TensorRT.
         hardware_compatible: Runs on every GPU of capability 8.0 or later.
+        metadata: What an ONNX file carries beside its spec, by the same keys; what `Runtime` offers
+            as `metadata`. Empty in files of older versions.
     """
 
     spec: ModelSpec
@@ -61,6 +63,7 @@ class EngineCard:
     parity: dict[str, Any]
     version_compatible: bool = False
     hardware_compatible: bool = False
+    metadata: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def foreign(self, here: Machine) -> list[str]:
         """Returns why the engine does not run `here`, a clause each; empty where it does."""

@@ -80,6 +80,7 @@ class TrtRuntime(Runtime):
 
     def __init__(self, engine: trt.ICudaEngine, card: EngineCard) -> None:
         self.spec, self.batch, self.precision = card.spec, card.batch, card.spec.precision
+        self.metadata = card.metadata
         self._engine: trt.ICudaEngine | None = engine
         self._names = _names(engine)
         self._least = card.spec.batch or 1  # a fixed batch takes no fewer

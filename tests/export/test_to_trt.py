@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export import to_trt, trt_check
-from seg import Segmenter, cli
+from seg import ArtifactError, ParityError, Segmenter, cli
 from seg.benchmark.entries import Entry
 from seg.benchmark.parity_check import check
 from seg.exporting import onnx_graph
@@ -20,6 +20,7 @@ from seg.models.checkpoint import load_net
 from seg.runtimes.engine_metadata import EngineCard
 from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
+from seg.verification.self_test import verify
 
 SPEC = ModelSpec(
     arch="lite",
@@ -40,11 +41,16 @@ def network(path, norm=False, canvas_hw=None, batch=1):
     node, value = helper.make_node, helper.make_tensor_value_info
     weight = np.zeros((2, 3, 1, 1), np.float32)
     weight[:, :2, 0, 0] = [[-1.1, 1.3], [1.1, -1.3]]
-    last = node("LayerNormalization", ["margin", "one", "zero"], ["logits"], axis=1)
+    # Over the two scores of each pixel, and mild: near a margin of 0 no rounding decides.
+    normalized = [
+        node("Transpose", ["margin"], ["last"], perm=[0, 2, 3, 1]),
+        node("LayerNormalization", ["last", "one", "zero"], ["norm"], axis=-1, epsilon=0.1),
+        node("Transpose", ["norm"], ["logits"], perm=[0, 3, 1, 2]),
+    ]
     graph = helper.make_graph(
         [
             node("Conv", ["images", "weight"], ["margin"]),
-            last if norm else node("Add", ["margin", "zero"], ["logits"]),
+            *(normalized if norm else [node("Add", ["margin", "zero"], ["logits"])]),
         ],
         "by hand",
         [value("images", TensorProto.FLOAT, [count, 3, rows, cols])],
@@ -108,6 +114,30 @@ def test_an_engine_is_held_to_the_limits_of_what_it_computes_in(tensorrt, lite, 
     with open_runtime(lite, "cpu") as reference:
         verdict = check(Entry(lite.with_suffix(".engine")), reference, [disc])
     assert verdict.precision == precision and verdict.passes
+
+
+def test_an_engine_carries_its_sources_scores_and_tests_itself(tensorrt, lite):
+    assert build(lite) == 0
+    engine = lite.with_suffix(".engine")
+    with Segmenter(engine) as built:
+        found = verify(built)
+    assert 1e-6 < found.error < 1e-2  # what float16 rounds
+    assert found.gpu_path is not None and found.gpu_path.disagreement < 1e-3
+    tensorrt.spoilt = ("float16",)  # another driver, and the classes come out swapped
+    with Segmenter(engine) as built, pytest.raises(ParityError, match=r"at most 0\.01 in float16"):
+        verify(built)
+
+
+def test_an_engine_of_an_older_version_carries_no_scores(tensorrt, lite):
+    assert build(lite) == 0
+    path = lite.with_name("lite.engine.json")
+    values = json.loads(path.read_text())
+    del values["metadata"]
+    path.write_text(json.dumps(values))
+    with Segmenter(lite.with_suffix(".engine")) as built:
+        assert built(np.zeros((64, 96, 3), np.uint8)).labels.shape == (64, 96)
+        with pytest.raises(ArtifactError, match="carries no scores"):
+            verify(built)
 
 
 @pytest.mark.parametrize("nan", [False, True])
