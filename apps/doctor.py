@@ -5,7 +5,8 @@
     python apps/doctor.py --json
 
 Engines open a session, H.264 is written and read back, the default model segments a frame.
-"absent" is something that only some commands need. The exit code is 1 where the model would fail.
+"absent" is what only some commands need, "fail" has the remedy beside it. The exit code is 1 where
+the model would not run.
 """
 
 import argparse
@@ -15,11 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seg import cli
-from seg.doctor import examine
+from seg.doctor.checks import MODEL, run_checks
 from seg.files.default_artifacts import DEFAULT_MODEL
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     parser = cli.parser(__doc__)
     parser.add_argument(
@@ -31,17 +32,17 @@ def flags() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Examines; returns the exit code."""
-    args = flags().parse_args(argv)
-    findings = []
-    for finding in examine(args.model):
-        findings.append(finding)
+    """Runs the checks; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    checks = []
+    for check in run_checks(args.model):
+        checks.append(check)
         if not args.json:
-            print(f"{finding.state:6}  {finding.name:19}  {finding.text}", flush=True)
-    runs = all(one.state == "ok" for one in findings if one.name == "model")
+            print(f"{check.state:6}  {check.name:19}  {check.text}", flush=True)
+    runs = all(check.state == "ok" for check in checks if check.name == MODEL)
     if args.json:
-        found = [dataclasses.asdict(one) for one in findings]
-        print(json.dumps({"runs": runs, "findings": found}, indent=2))
+        rows = [dataclasses.asdict(check) for check in checks]
+        print(json.dumps({"runs": runs, "checks": rows}, indent=2))
     return cli.OK if runs else cli.FAILED
 
 

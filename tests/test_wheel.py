@@ -39,7 +39,8 @@ def test_it_holds_the_package_its_weights_and_its_types_and_no_more(wheel: Path)
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "seg").rglob("*.py")}
-    more = {"seg/py.typed", "seg/weights/person-lite.onnx", "seg/weights/person-lite.md"}
+    weights = {"seg/weights/person-lite.onnx", "seg/weights/person-lite.md"}
+    more = {"seg/py.typed", "seg/doctor/two_channels.onnx"} | weights
     assert {name for name in names if ".dist-info/" not in name} == modules | more
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
