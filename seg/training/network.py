@@ -33,7 +33,8 @@ def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
     if config.arch == "lite":
         return build_net(spec), spec
     if config.arch == "efficientnet_lite0":
-        return _pretrained(spec, config.backbone)
+        # A training that starts from a trained model needs no other weights.
+        return _pretrained(spec, "random" if config.init else config.backbone)
     backbone = load_backbone(config.arch, config.backbone, config.layers or None)
     spec = dataclasses.replace(
         spec, stride=backbone.patch_size, layers=backbone.layers, backbone=backbone.source
