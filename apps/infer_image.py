@@ -20,8 +20,8 @@ from seg.errors import SourceError
 from seg.video import loop
 from seg.video.base import Sink
 from seg.video.flags import add_drawing_flags, check_paths_differ, overlay_of
+from seg.video.image_folder import ImageFolder
 from seg.video.meter import Meter
-from seg.video.pictures import Pictures
 from seg.video.pipeline import Pipeline
 from seg.video.sinks import ImageFiles, MaskFolder, Window
 
@@ -41,7 +41,7 @@ def flags() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = flags().parse_args(argv)
-    source = Pictures(args.input)
+    source = ImageFolder(args.input)
     results = _results(source, args.output)
     masks = [args.save_masks / f"{name}.png" for name in results] if args.save_masks else []
     check_paths_differ(source.paths.values(), [*results.values(), *masks])
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.FAILED if source.failures else cli.OK
 
 
-def _results(source: Pictures, output: Path | None) -> dict[str, Path]:
+def _results(source: ImageFolder, output: Path | None) -> dict[str, Path]:
     """Returns where each picture goes."""
     is_file = output is not None and output.suffix != "" and not output.is_dir()
     if is_file and len(source.paths) > 1:

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 
 from seg.errors import SourceError
-from seg.video.pictures import Pictures
+from seg.video.image_folder import ImageFolder
 
 
 def save(path, image):
@@ -25,7 +25,7 @@ def test_a_folder_comes_sorted_and_what_is_no_picture_is_named(tmp_path, caplog)
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / ".hidden").write_text("")
     save(tmp_path / "deeper" / "d.png", grey(1))
-    frames = list(Pictures(str(tmp_path)))
+    frames = list(ImageFolder(str(tmp_path)))
     assert [frame.name for frame in frames] == ["a", "b", "ü c"]
     assert [frame.index for frame in frames] == [0, 1, 2]
     assert caplog.messages == [f"skipped, not a picture: {tmp_path / 'notes.txt'}"]
@@ -34,22 +34,22 @@ def test_a_folder_comes_sorted_and_what_is_no_picture_is_named(tmp_path, caplog)
 def test_a_pattern_and_a_file(tmp_path):
     for name in ("a1.png", "a2.png", "b.png", "x/a3.png"):
         save(tmp_path / name, grey(9))
-    assert list(Pictures(str(tmp_path / "a*.png")).paths) == ["a1", "a2"]
-    assert list(Pictures(str(tmp_path / "**" / "a*.png")).paths) == ["a1", "a2", "a3"]
-    assert list(Pictures(str(tmp_path / "b.png")).paths) == ["b"]
+    assert list(ImageFolder(str(tmp_path / "a*.png")).paths) == ["a1", "a2"]
+    assert list(ImageFolder(str(tmp_path / "**" / "a*.png")).paths) == ["a1", "a2", "a3"]
+    assert list(ImageFolder(str(tmp_path / "b.png")).paths) == ["b"]
 
 
 def test_files_that_share_a_stem_keep_their_suffix(tmp_path):
     for name in ("a.png", "a.jpg", "b.png"):
         save(tmp_path / name, grey(9))
-    assert list(Pictures(str(tmp_path)).paths) == ["a.jpg", "a.png", "b"]
+    assert list(ImageFolder(str(tmp_path)).paths) == ["a.jpg", "a.png", "b"]
 
 
 def test_two_of_one_name_are_refused(tmp_path):
     for name in ("x/a.png", "y/a.png"):
         save(tmp_path / name, grey(9))
     with pytest.raises(SourceError, match="have one name"):
-        Pictures(str(tmp_path / "*" / "a.png"))
+        ImageFolder(str(tmp_path / "*" / "a.png"))
 
 
 def test_a_damaged_picture_is_listed_and_the_others_come(tmp_path):
@@ -58,7 +58,7 @@ def test_a_damaged_picture_is_listed_and_the_others_come(tmp_path):
     (tmp_path / "c.jpg").write_bytes(b"")
     (tmp_path / "d.jpg").write_bytes(b"\xff\xd8\xffnot a jpeg")
     save(tmp_path / "e.png", grey(5))
-    source = Pictures(str(tmp_path))
+    source = ImageFolder(str(tmp_path))
     assert [frame.name for frame in source] == ["a", "e"]
     names = ("b.png", "c.jpg", "d.jpg")
     assert source.failures == [f"{tmp_path / name}: not an image, or damaged" for name in names]
@@ -68,7 +68,7 @@ def test_a_damaged_picture_is_listed_and_the_others_come(tmp_path):
 def test_nothing_to_read_gives_a_line(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceError, match="There is no"):
-        Pictures(text)
+        ImageFolder(text)
 
 
 @pytest.mark.parametrize(
@@ -83,18 +83,18 @@ def test_nothing_to_read_gives_a_line(tmp_path, monkeypatch, text):
     ids=["grey", "grey16", "colour", "transparent", "colour16"],
 )
 def test_every_kind_becomes_eight_bit_bgr(tmp_path, image, expected):
-    (frame,) = Pictures(str(save(tmp_path / "a.png", image)))
+    (frame,) = ImageFolder(str(save(tmp_path / "a.png", image)))
     assert frame.image.dtype == np.uint8 and frame.image.shape == (6, 8, 3)
     assert frame.image[0, 0].tolist() == expected
 
 
 def test_one_pixel_and_a_rotation_mark(tmp_path):
-    (frame,) = Pictures(str(save(tmp_path / "one.png", np.full((1, 1), 3, np.uint8))))
+    (frame,) = ImageFolder(str(save(tmp_path / "one.png", np.full((1, 1), 3, np.uint8))))
     assert frame.image.shape == (1, 1, 3)
     marked, data = PIL.Image.new("RGB", (20, 10)), io.BytesIO()
     exif = marked.getexif()
     exif[0x112] = 6  # turned by a quarter
     marked.save(data, "JPEG", exif=exif)
     (tmp_path / "turned.jpg").write_bytes(data.getvalue())
-    (frame,) = Pictures(str(tmp_path / "turned.jpg"))
+    (frame,) = ImageFolder(str(tmp_path / "turned.jpg"))
     assert frame.image.shape == (20, 10, 3)

@@ -1,4 +1,4 @@
-"""Pictures: one file, a folder or a glob of still pictures, as a source."""
+"""ImageFolder: one file, a folder or a glob of still pictures, as a source."""
 
 import glob
 from collections import Counter
@@ -13,10 +13,10 @@ from seg.notes import note
 from seg.video.base import Frame, Source
 
 
-class Pictures(Source):
+class ImageFolder(Source):
     """Still pictures in the order of their paths; a frame's `name` is the file's stem.
 
-    Pictures are read as 8 bits and three colours: grey is spread over them, 16 bits are scaled
+    ImageFolder are read as 8 bits and three colours: grey is spread over them, 16 bits are scaled
     down, transparency is ignored, and a camera's rotation mark is honoured. Where two files
     share a stem, their names keep the suffix. Hidden files and subfolders are not looked at.
 
