@@ -1,13 +1,14 @@
-"""Draws a model's masks over still pictures: one file, a folder, or a pattern.
+"""Draws a model's masks over still images: one file, a folder, or a pattern.
 
     python apps/infer_image.py --input street.jpg
     python apps/infer_image.py --input street.jpg --output street-people.png --save-masks masks
     python apps/infer_image.py --input photos --output out --no-outline
+    python apps/infer_image.py --input photos --recursive
     python apps/infer_image.py --input "photos/*.jpg" --model weights/person-lite.onnx
 
-Without --output the results are <name>-overlay.png in the current folder for one picture, and in
+Without --output the results are <name>-overlay.png in the current folder for one image, and in
 the folder overlays for more. --output is a file where it ends in .png, .jpg and the like, which
-one picture needs, else a folder. A picture that cannot be read is named; the others are done.
+fits one image, else a folder. An image that cannot be read is named; the others are done.
 """
 
 import argparse
@@ -29,7 +30,8 @@ from seg.video.sinks import ImageFiles, MaskFolder, Window
 def flags() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--input", required=True, help="a picture, a folder or a pattern")
+    parser.add_argument("--input", required=True, help="an image, a folder or a pattern")
+    parser.add_argument("--recursive", action="store_true", help="read subfolders, too")
     parser.add_argument("--output", type=Path, metavar="PATH", help="a file or a folder")
     cli.add_model_flags(parser)
     add_drawing_flags(parser)
@@ -41,14 +43,14 @@ def flags() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = flags().parse_args(argv)
-    source = ImageFolder(args.input)
+    source = ImageFolder(args.input, args.recursive)
     results = _results(source, args.output)
     masks = [args.save_masks / f"{name}.png" for name in results] if args.save_masks else []
     check_paths_differ(source.paths.values(), [*results.values(), *masks])
     meter = Meter()
     with ExitStack() as stack:
-        pictures = ImageFiles(results, args.overwrite)
-        sinks: list[Sink] = [pictures]
+        images = ImageFiles(results, args.overwrite)
+        sinks: list[Sink] = [images]
         if args.save_masks:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.show:
@@ -57,18 +59,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.note(f"{args.model}: {segment.description}")
         pipeline = Pipeline([segment], overlay_of(args), meter)
         report = loop.run(source, pipeline, sinks, meter)
-    print(*pictures.written, report, sep="\n")
+    if report.num_frames:
+        print(*images.written, report, sep="\n")
     for failure in source.failures:
         cli.note(f"error: {failure}")
     return cli.FAILED if source.failures else cli.OK
 
 
 def _results(source: ImageFolder, output: Path | None) -> dict[str, Path]:
-    """Returns where each picture goes."""
+    """Returns where each image goes."""
     is_file = output is not None and output.suffix != "" and not output.is_dir()
     if is_file and len(source.paths) > 1:
         raise SourceError(
-            f"{len(source.paths)} pictures do not fit into the file {output}; name a folder."
+            f"{len(source.paths)} images do not fit into the file {output}; name a folder."
         )
     if is_file and output is not None:
         return dict.fromkeys(source.paths, output)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from seg.errors import DataError, EngineMissing
 from seg.results import UInt8
 
 IMAGE_SUFFIXES: Final = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SEVERAL: Final = ("GIF", "TIFF", "WEBP", "PNG", "AVIF")  # formats that may hold several images
 # Something real to show and to compare on, offline, that may be published.
 PHOTOS: Final = {
     "hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),  # US Navy, public domain
@@ -42,6 +44,15 @@ def read_image(path: Path) -> UInt8:
     if image is None:
         raise DataError(f"{path}: not an image, or damaged")
     return np.asarray(image, np.uint8)
+
+
+def count_images(path: Path) -> int:
+    """Counts the pages of a TIFF or the frames of an animation; 1 for any other file."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
+            return getattr(file, "n_frames", 1) if file.format in SEVERAL else 1
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 1
 
 
 def read_mask(path: Path) -> UInt8:

@@ -147,7 +147,9 @@ class ImageFiles(Sink):
 
     def __init__(self, paths: Mapping[str, Path], overwrite: bool = False) -> None:
         for path in paths.values():
-            if not cv2.haveImageWriter(str(path)):
+            # By the suffix alone: OpenCV crashes on a name that is not UTF-8.
+            suffix = os.fsencode(path.suffix).decode(errors="replace")
+            if not cv2.haveImageWriter(f"image{suffix}"):
                 raise SourceError(f"Cannot write {path}: take a name that ends in .png or .jpg.")
             check_writable(path, overwrite)
         self.paths = paths

@@ -1,6 +1,5 @@
 """Recordings: videos with an end, as files or at an address."""
 
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import av
 from seg.errors import SourceError
 from seg.imaging.letterbox import Size
 from seg.notes import note
+from seg.video.addresses import refuse_address
 from seg.video.base import Frame, Source
 from seg.video.decoding import Decoded, Decoder, NoVideo
 from seg.video.pixels import ImageConverter
@@ -157,8 +157,7 @@ class VideoFile(Recording):
 
 def check_readable(path: Path) -> None:
     """Raises SourceError, with the cause, where a path is not a file that can be read."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
-        raise SourceError(f"{redact(str(path))} is an address; apps/infer_webcam.py reads those.")
+    refuse_address(str(path), "apps/infer_webcam.py reads addresses")
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -173,8 +172,3 @@ def check_readable(path: Path) -> None:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
     if is_empty:
         raise SourceError(f"{path} is empty; copy or download it again.")
-
-
-def redact(url: str) -> str:
-    """Returns an address without what may be secret in it: user, password and query."""
-    return re.sub(r"\?.*", "?***", re.sub(r"(:/+)[^/?]*@", r"\1***@", url))

@@ -15,10 +15,12 @@ import cv2
 
 from seg.errors import SourceError
 from seg.imaging.letterbox import Size
+from seg.imaging.native_stderr import opencv_silenced
 from seg.notes import note
 from seg.results import UInt8
+from seg.video.addresses import redact
 from seg.video.base import Frame, Source
-from seg.video.sources import Recording, VideoFile, redact
+from seg.video.sources import Recording, VideoFile
 
 RETRIES, FIRST_WAIT_S, LONGEST_WAIT_S = 8, 0.5, 10.0
 TIMEOUT_MS = 5000
@@ -46,7 +48,7 @@ class Camera(Source):
         self.device = device
         if isinstance(device, int) and device >= 2**31:
             raise SourceError(f"Camera {device} cannot exist; the first is 0.")
-        with _quiet():
+        with opencv_silenced():
             self._capture = cv2.VideoCapture(device)
         if not self._capture.isOpened():
             raise SourceError(
@@ -198,7 +200,7 @@ def _next_image(capture: cv2.VideoCapture) -> tuple[UInt8 | None, int]:
 def _open_stream(url: str, rtsp_transport: str) -> cv2.VideoCapture:
     # Without the backend's name OpenCV ignores the timeouts and waits half a minute.
     timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
-    with _quiet(), _capture_options(f"rtsp_transport;{rtsp_transport}"):
+    with opencv_silenced(), _capture_options(f"rtsp_transport;{rtsp_transport}"):
         parameters = [number for key in timeouts for number in (key, TIMEOUT_MS)]
         return cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters)
 
@@ -215,15 +217,3 @@ def _capture_options(added: str) -> Iterator[None]:
             del os.environ[CAPTURE_OPTIONS]
         else:
             os.environ[CAPTURE_OPTIONS] = before
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences OpenCV's warnings, which name source lines of OpenCV; the error says it all."""
-    logging = cv2.utils.logging
-    before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(before)

@@ -298,7 +298,7 @@ def test_what_is_not_a_regular_file_is_not_waited_for(tmp_path):
 
 
 def test_an_address_is_sent_to_the_command_that_reads_it_without_its_password():
-    with pytest.raises(SourceError, match=r"infer_webcam\.py reads those") as caught:
+    with pytest.raises(SourceError, match=r"infer_webcam\.py reads addresses") as caught:
         VideoFile(Path("http://anna:secret@host/clip.mp4?token=secret"))
     assert "host/clip.mp4" in str(caught.value) and "secret" not in str(caught.value)
 
