@@ -1,4 +1,5 @@
 """What every test may ask for."""
+# ruff: noqa: E402 - the number of threads is set before what reads it is imported
 
 import logging
 import os
@@ -6,6 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# The networks of tests are tiny: a second thread costs more than it brings, above all where
+# other processes have the cores. Every command that a test runs inherits it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 import numpy as np

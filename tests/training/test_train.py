@@ -133,7 +133,7 @@ def _epochs(folder):
 
 def test_the_frozen_backbone_is_bit_identical_after_training(discs, tmp_path, capsys):
     args = ["--data", str(discs), *DINO, "--epochs", "1", "--output", str(tmp_path / "run")]
-    assert main(args) == 0
+    assert cli.run(main, args) == 0
     said = capsys.readouterr().err
     assert "22,056,576 frozen" in said and "6,146 trainable" in said
     assert "random" in said

@@ -131,7 +131,7 @@ def test_the_command_trains_all_and_goes_on_after_a_stop(
     assert cli.run(main, args) == 1
     assert "--resume" in capsys.readouterr().err
     before = (kept[0] / "last.pt").read_bytes()
-    assert main([*args, "--resume"]) == 0
+    assert cli.run(main, [*args, "--resume"]) == 0
     said = capsys.readouterr()
     assert "4/4: training on" in said.err and "of 14 views, 14 kept" in said.err
     assert (kept[0] / "last.pt").read_bytes() == before
