@@ -1,5 +1,4 @@
 """What every test may ask for."""
-# ruff: noqa: E402 - the number of threads is set before what reads it is imported
 
 import logging
 import os
