@@ -11,6 +11,7 @@ import numpy as np
 
 from seg.benchmark.race import Stopwatch
 from seg.closing import Closing
+from seg.errors import SourceError
 from seg.imaging.letterbox import hw_of
 from seg.imaging.overlay import Overlay
 from seg.imaging.palette import Palette
@@ -45,6 +46,8 @@ class Lane(Closing, ABC):
         """Opens the clip anew and yields its frames."""
         with VideoFile(self.clip) as source:
             yield from source
+        if source.damage:
+            raise SourceError(source.damage)
 
     @abstractmethod
     def run(self, frame: Frame, watch: Stopwatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from seg.data.dataset_string import Options
 from seg.data.samples import DataSet, Sample, nothing
 from seg.data.segmentation_folders import pictures
-from seg.errors import DataError
+from seg.errors import DataError, SourceError
 from seg.files.atomic import atomic_write
 from seg.files.checksum import sha256_of
 from seg.imaging.image_io import IMAGE_SUFFIXES
@@ -62,7 +62,7 @@ def distinct_frames(video: Path, cache: Path) -> Path:
     not read again.
 
     Raises:
-        SourceError: The video cannot be read.
+        SourceError: The video cannot be read, or frames of it are missing or damaged.
         ArtifactError: A frame cannot be written.
     """
     folder = cache / f"{video.stem}-{sha256_of(video)[:16]}"
@@ -81,6 +81,8 @@ def distinct_frames(video: Path, cache: Path) -> Path:
             with atomic_write(folder / names[-1]) as part:
                 jpeg = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
                 part.write_bytes(jpeg.tobytes())
+    if source.damage:
+        raise SourceError(source.damage)
     with atomic_write(done) as part:
         part.write_text("\n".join(names) + "\n")
     return folder

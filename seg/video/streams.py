@@ -160,6 +160,8 @@ def open_source(
     Raises:
         SourceError: It cannot be opened, or an option does not apply to it.
     """
+    if not text:
+        raise SourceError("There is no file ''.")
     is_number = text.isascii() and text.isdigit()
     is_url = bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text))
     if rtsp_transport and not text.lower().startswith("rtsp"):

@@ -1,3 +1,6 @@
+from typing import ClassVar
+
+import av
 import cv2
 import numpy as np
 import pytest
@@ -8,10 +11,18 @@ from seg.video.sources import VideoFile
 
 
 class FakeCamera:
-    """Gives red squares for ever."""
+    """Delivers red squares for ever."""
+
+    asked: ClassVar = {}
 
     def __init__(self, device, *parameters):
         assert device == 1
+
+    def set(self, key, value):
+        self.asked[key] = value
+
+    def get(self, key):
+        return {cv2.CAP_PROP_FRAME_WIDTH: 96.0, cv2.CAP_PROP_FRAME_HEIGHT: 64.0}[key]
 
     def isOpened(self):
         return True
@@ -76,6 +87,40 @@ def test_a_window_that_was_asked_for_is_an_error_even_with_an_output(infer, here
 def test_no_show_alone_measures(infer, monkeypatch, capsys):
     assert record(infer, monkeypatch, "--no-show") == 0
     assert "segment" in capsys.readouterr().out
+
+
+def test_a_camera_is_asked_for_a_size(infer, monkeypatch, capsys):
+    monkeypatch.setattr(FakeCamera, "asked", {})
+    assert record(infer, monkeypatch, "--no-show", "--camera-size", 1280, 720) == 0
+    assert FakeCamera.asked == {cv2.CAP_PROP_FRAME_WIDTH: 1280, cv2.CAP_PROP_FRAME_HEIGHT: 720}
+    assert "camera 1 has no size 1280x720; it delivers 96x64" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--camera-size", 640, 480], ["--rtsp-transport", "udp"]])
+def test_a_flag_that_does_not_apply_is_an_error(infer, clip, here, words, capsys):
+    assert infer("--input", clip, "--no-show", "--output", "out.mp4", *words) == 1
+    assert f"error: {words[0]} is for " in capsys.readouterr().err
+    assert not (here / "out.mp4").exists()
+
+
+def test_an_empty_name_is_an_error(infer, here, capsys):
+    assert infer("--input", "", "--no-show") == 1
+    assert capsys.readouterr().err == "error: There is no file ''.\n"
+
+
+def test_a_damaged_recording_is_kept_as_far_as_it_goes_and_said(infer, here, clip, capsys):
+    with av.open(str(clip)) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+    data = bytearray(clip.read_bytes())
+    for packet in packets[-3:]:
+        data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    clip.write_bytes(data)
+    assert infer("--input", clip, "--no-show", "--output", "out.mp4") == 1
+    out, err = capsys.readouterr()
+    assert "clip.mp4 is cut or damaged: 3 frames could not be read" in err.splitlines()[-1]
+    assert "7 frames in" in out
+    with VideoFile(here / "out.mp4") as recording:
+        assert len(list(recording)) == 7
 
 
 def test_a_file_plays_too(infer, clip, here, capsys):

@@ -43,6 +43,13 @@ def test_a_video_is_read_once_and_a_half_read_one_again(video, tmp_path, monkeyp
     assert distinct_frames(video, tmp_path / "cache") == folder
 
 
+def test_a_video_that_lacks_frames_teaches_nothing(video, tmp_path):
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 3 // 4])
+    for _ in range(2):
+        with pytest.raises(SourceError, match=r"clip\.avi is cut or damaged"):
+            distinct_frames(video, tmp_path / "cache")
+
+
 def test_no_pixel_has_a_label(discs, video, tmp_path):
     texts = [f"{discs / 'images'},only=0*,weight=2", str(video)]
     folder, frames = open_unlabelled(texts, CLASSES, tmp_path / "cache")
