@@ -6,9 +6,8 @@ from seg.errors import ArtifactError
 from seg.models.backbone import Backbone
 from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
 from seg.models.base import Net, Normalise
-from seg.models.heads import BNHead
+from seg.models.heads import BNHead, MergingHead
 from seg.models.lite import EfficientNetLiteNet, LiteNet
-from seg.models.merging import MergingHead
 from seg.spec import ModelSpec
 
 # Networks of any input size that are trained as a whole.
