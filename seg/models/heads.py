@@ -35,7 +35,7 @@ class BNHead(nn.Module):
     def _folded(self, maps: Tensor) -> Tensor:
         """Trains on maps that need no gradient: norm and convolution as one product.
 
-        The batch's mean and deviation go into the weights in place of the maps, which are then read
+        The batch's mean and variance go into the weights in place of the maps, which are then read
         twice instead of ten times and never written: a quarter of the time, the same logits.
         """
         bn, conv = self.bn, self.conv_seg
@@ -54,11 +54,11 @@ class BNHead(nn.Module):
             return F.conv2d(maps, (weight * scale)[:, :, None, None], bias)
 
 
-class MergingHead(BNHead):
+class BackgroundMergeHead(BNHead):
     """Scores many classes and returns a few: the background is the best of all the others.
 
     A class wins in the result where it wins among all classes, on the network's own grid and to
-    the bit. Between the cells' centres scores are interpolated, and the best of several classes is
+    the bit. Between the cells' centers scores are interpolated, and the best of several classes is
     not linear, so there edges may differ by a fraction of a cell.
 
     Args:

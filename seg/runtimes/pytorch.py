@@ -13,7 +13,7 @@ from seg.errors import EngineFailure, EngineMissing
 from seg.imaging.letterbox import Letterbox, round_up
 from seg.kinds import Precision
 from seg.models.checkpoint import load_net
-from seg.models.export_wrappers import NarrowNet
+from seg.models.export_wrappers import HalfPrecisionNet
 from seg.results import Float32
 from seg.runtimes.base import Runtime
 from seg.runtimes.cuda_graph import Replay
@@ -46,7 +46,7 @@ class TorchRuntime(Runtime):
     ) -> None:
         self.precision = Precision(precision)
         if self.precision != Precision.FLOAT32:
-            net = NarrowNet(net, getattr(torch, self.precision))
+            net = HalfPrecisionNet(net, getattr(torch, self.precision))
         self.net, self.spec, self.device = net, spec, device
         self._call = torch.compile(net) if "compile" in modes else net
         self._graphs: dict[tuple[int, ...], Replay] | None = {} if "graph" in modes else None

@@ -166,10 +166,12 @@ def test_damaged_and_foreign_files_are_refused(tmp_path, values):
     path = tmp_path / "h.pth"
     for content in (b"", b"<html>404</html>", b"PK\x03\x04 cut", pickle.dumps([1])):
         path.write_bytes(content)
-        with pytest.raises(ArtifactError, match=r"no weights file or is damaged|no segmentation"):
+        with pytest.raises(
+            ArtifactError, match=r"not a weights file, or is damaged|not a segmentation"
+        ):
             read_head(path)
     torch.save({"weight": torch.zeros(1000, 1920), "bias": torch.zeros(1000)}, path)
-    with pytest.raises(ArtifactError, match=r"no segmentation head of DINOv2: .* got nothing"):
+    with pytest.raises(ArtifactError, match=r"not a segmentation head of DINOv2: .* got nothing"):
         read_head(path)
     state = torch.load(write_head(path, values, "ms4"))["state_dict"]
     state["decode_head.bn.bias"] = torch.zeros(7)

@@ -359,7 +359,7 @@ def test_an_export_that_fails_is_not_built(tensorrt, tmp_path, capfd):
     checkpoint.write_bytes(b"no checkpoint")
     assert build(checkpoint) == 1
     said = capfd.readouterr().err
-    assert "bad.pt is no checkpoint" in said and "could not be exported" in said
+    assert "bad.pt is not a checkpoint" in said and "could not be exported" in said
     assert not tensorrt.log
 
 
