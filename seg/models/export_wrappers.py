@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seg.models.decode import decode
 from seg.spec import ModelSpec
 
 
@@ -38,11 +39,12 @@ class MaskNet(nn.Module):
         """`(B, H, W, 3)` uint8 BGR -> labels `(B, H, W)` uint8."""
         images = frames.permute(0, 3, 1, 2).flip(1).float() / 255
         size = (frames.shape[1], frames.shape[2])
-        # Scores are enlarged, never labels, with half-pixel centers, as seg.imaging.letterbox does.
-        scores = F.interpolate(self.net(images), size=size, mode="bilinear", align_corners=False)
-        if scores.shape[1] == 2:
-            return (scores[:, 1] - scores[:, 0] > 0).to(torch.uint8)
-        return scores.argmax(1).to(torch.uint8)
+
+        def enlarge(maps: Tensor) -> Tensor:
+            # With half-pixel centers, as seg.imaging.letterbox does.
+            return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+
+        return decode(self.net(images), enlarge, at_once=True)
 
 
 def example_inputs(spec: ModelSpec) -> tuple[Tensor, tuple[str, str], Any]:

@@ -131,7 +131,7 @@ def test_the_command_writes_a_checkpoint_that_exports_to_the_same_masks(
     assert cli.run(to_onnx.main, ["--model", str(person), "--output", str(target)]) == 0
     image = np.random.default_rng(0).integers(0, 256, (140, 140, 3), dtype=np.uint8)
     two, all_classes = Segmenter(target, "cpu"), Segmenter(whole, "cpu")
-    looks = two.looks(image)[0].logits, all_classes.looks(image)[0].logits
+    looks = two.predict_logits(image)[0].logits, all_classes.predict_logits(image)[0].logits
     best = looks[1].argmax(0)
     # The class that these random weights find most takes the person's part where person is rare.
     assert np.array_equal(looks[0][1] > looks[0][0], best == 15)
