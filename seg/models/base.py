@@ -1,4 +1,4 @@
-"""What every network is: images RGB 0..1 in, logits out, normalization inside."""
+"""What every network is: pictures RGB 0..1 in, logits out, normalisation inside."""
 
 from abc import abstractmethod
 
@@ -18,15 +18,12 @@ class Net(nn.Module):
         """
 
     def forward(self, images: Tensor) -> Tensor:
-        """Segments images: `(B, 3, H, W)` RGB 0..1 -> logits `(B, C, h, w)`."""
+        """Segments pictures: `(B, 3, H, W)` RGB 0..1 -> logits `(B, C, h, w)`."""
         return self.training_logits(images)[0]
 
 
-class Normalize(nn.Module):
-    """Subtracts the mean and divides by the standard deviation; part of every exported network.
-
-    Nets hold it as `normalise`: the name is part of the state-dict keys of existing files.
-    """
+class Normalise(nn.Module):
+    """Subtracts the mean and divides by the deviation, inside every network that is exported."""
 
     mean: Tensor
     std: Tensor
@@ -37,7 +34,7 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """`(B, 3, H, W)` RGB 0..1 -> the same shape, about zero mean and unit variance."""
+        """`(B, 3, H, W)` RGB 0..1 -> the same shape, about zero mean and unit deviation."""
         return (images - self.mean) / self.std
 
 

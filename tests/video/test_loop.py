@@ -209,10 +209,10 @@ def test_ctrl_c_keeps_a_file_that_plays(clip, tmp_path, number_of, caplog):
 
 def test_a_result_that_a_sink_needs_and_nobody_makes_is_said_before_the_first_frame(events):
     class Needy(Kept):
-        needs = ("count", "segmentation", "classification")
+        needs = ("count", "segment", "classify")
 
     sinks = [Kept(events, "a"), Needy(events, "b")]
-    with pytest.raises(SpecMismatch, match=r"of classification, segmentation; .* makes count"):
+    with pytest.raises(SpecMismatch, match=r"of classify, segment; .* makes count"):
         run(Numbers(events), NOTHING, sinks)
     assert events == ENDING and sinks[0].indices == []
 
