@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(stack.enter_context(Window("dinoseg")))
         if args.save_masks:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
-        writer = Mp4Writer(output, args.overwrite, source.path, source.fps)
+        writer = Mp4Writer(output, args.overwrite, source.path, source.fps, meter)
         sinks.append(stack.enter_context(writer))
         cli.note(f"{args.model}: {segment.description}")
         pipeline = Pipeline([segment], overlay_of(args), meter, show_fps=args.show)

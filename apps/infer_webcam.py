@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.save_masks:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.output:
-            sinks.append(stack.enter_context(Mp4Writer(args.output, args.overwrite)))
+            sinks.append(stack.enter_context(Mp4Writer(args.output, args.overwrite, meter=meter)))
         cli.note(f"{args.model}: {segment.description}")
         pipeline = Pipeline([segment], overlay_of(args), meter, show_fps=True)
         report = loop.run(source, pipeline, sinks, meter, args.max_frames)

@@ -39,6 +39,7 @@ class Lane(Closing, ABC):
     def __init__(self, name: str, clip: Path) -> None:
         self.name, self.clip = name, clip
         self._folder = tempfile.TemporaryDirectory(prefix="dinoseg-")
+        self._file = (Path(self._folder.name) / "out.mp4").open("w+b")
         self._encoder: Encoder | None = None
         self._num_frames = 0
 
@@ -57,8 +58,7 @@ class Lane(Closing, ABC):
         """Writes a picture into this lane's own video, in the calling thread."""
         with watch.stage("encode"):
             if self._encoder is None:
-                path = Path(self._folder.name) / "out.mp4"
-                self._encoder = Encoder(path, picture, 25.0, None)
+                self._encoder = Encoder(self._file, picture, 25.0)
             self._encoder.write(picture, self._num_frames / 25)
         self._num_frames += 1
 
@@ -67,6 +67,7 @@ class Lane(Closing, ABC):
         if self._encoder is not None:
             self._encoder.close(is_complete=True)
             self._encoder = None
+        self._file.close()
         self._folder.cleanup()
 
 

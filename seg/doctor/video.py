@@ -22,10 +22,11 @@ def check_h264(folder: Path) -> Check:
     path = folder / "three.mp4"
     images = [np.full((48, 64, 3), gray, np.uint8) for gray in (40, 120, 200)]
     try:
-        encoder = Encoder(path, images[0], 25.0, None)
-        for index, image in enumerate(images):
-            encoder.write(image, index / 25)
-        encoder.close(is_complete=True)
+        with path.open("w+b") as file:
+            encoder = Encoder(file, images[0], 25.0)
+            for index, image in enumerate(images):
+                encoder.write(image, index / 25)
+            encoder.close(is_complete=True)
         with VideoFile(path) as source:
             means = [float(frame.image.mean()) for frame in source]
     except Exception as error:  # PyAV passes on whatever FFmpeg or the system says

@@ -84,7 +84,7 @@ class Sink(Closing, ABC):
     """Where processed frames go.
 
     Attributes:
-        stage: What writing is called in a report.
+        stage: What writing is called in a report; empty where the sink is timed by itself.
         needs: The tasks whose results it takes; checked before the first frame.
         closed: Whether the user closed it, which ends the loop.
     """

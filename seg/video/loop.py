@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from seg.errors import SpecMismatch
 from seg.video.base import Frame, Process, Sink, Source
@@ -53,7 +53,7 @@ def run(
         for frame in reader:
             processed = process(frame)
             for sink in sinks:
-                with meter.stage(sink.stage):
+                with meter.stage(sink.stage) if sink.stage else nullcontext():
                     sink.write(frame, processed)
             meter.tick()
             if meter.num_frames == max_frames or any(sink.closed for sink in sinks):

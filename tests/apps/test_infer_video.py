@@ -57,7 +57,7 @@ def test_ctrl_c_leaves_a_file_that_plays_and_exits_with_130(infer, clip, here, m
     monkeypatch.setattr(Segmenter, "__call__", interrupted)
     assert infer("--input", clip) == 130
     err = capsys.readouterr().err
-    assert "clip-overlay.mp4 holds the 4 frames until here" in err and "interrupted" in err
+    assert "partial file: clip-overlay.mp4 holds 4 frames" in err and "interrupted" in err
     with VideoFile(here / "clip-overlay.mp4") as result:
         assert len(list(result)) == 4
 
@@ -92,7 +92,7 @@ def test_a_cut_file_is_done_as_far_as_it_goes_and_exits_with_one(infer, here, re
         (["--input", "clip.mp4", "--output", "clip.mp4", "--overwrite"], "is an input"),
         (["--input", "clip.mp4", "--output", "./x/../clip.mp4", "--overwrite"], "is an input"),
         (["--input", "clip.mp4", "--output", "notes.mp4"], "exists already"),
-        (["--input", "clip.mp4", "--output", "out.mkv"], "ends in .mp4"),
+        (["--input", "clip.mp4", "--output", "out.mkv"], "expected a name in .mp4"),
         (["--input", "clip.mp4", "--output", "notes.mp4/out.mp4"], "Cannot write"),
     ],
 )
