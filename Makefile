@@ -37,7 +37,7 @@ person-lite: .venv/all.stamp
 	  "$(DATA)/negatives,negatives,val=80,seed=2,weight=0.2"
 	$(BIN)/python train.py distill --student lite --output $(LITE) $(call go_on,$(LITE)) \
 	  --init $(LITE)-first/last.pt --teacher $(LITE)-first/last.pt --soft 0 --data \
-	  "$(DATA)/PennFudanPed,weight=0.4,doubt=0.7" \
+	  "$(DATA)/PennFudanPed,weight=0.4,ignore_above=0.7" \
 	  "$(DATA)/people,val=60,seed=1,weight=0.32" \
 	  "$(DATA)/negatives,negatives,val=80,seed=2,weight=0.28" \
 	  --crop 448 448 --batch 8 --samples 1920 --lr 1e-3 --lovasz 0.5 --epochs 15

@@ -7,18 +7,20 @@
     python train.py segment ...                              the same as without the word
     python train.py distill --teacher big.onnx --student lite --images photos walk.mp4
 
-A data set is FOLDER[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,doubt=P][,negatives], where
-FOLDER is Penn-Fudan as distributed, train_images/ train_masks/ valid_images/ valid_masks/, images/
-masks/, or, with the word negatives, pictures of the background alone.
+A data set is FOLDER[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,recursive][,negatives]
+[,ignore_above=P], where FOLDER is Penn-Fudan as distributed, train_images/ train_masks/
+valid_images/ valid_masks/, images/ masks/, or, with the word negatives, images of the background
+alone.
 
 DINOv2 is frozen, so it runs once on a few views of each picture, and the head is trained on what
 it said, kept on disk: the default, because it is much faster. apps/benchmark_training.py measures
 how much, and what new views in every epoch, --no-cache, would bring.
 
 distill teaches a student what a trained model sees, on pictures with labels and on those without:
-PATH[,weight=W][,only=PATTERN] of --images is a folder of pictures, or a video, of which the frames
-that differ are taken. In a data set with doubt=P, what is labelled background and the teacher takes
-for something else with at least probability P teaches nothing: people whom nobody labelled.
+PATH[,weight=W][,only=PATTERN][,recursive] of --images is a folder of images, or a video, of which
+the frames that differ are taken. In a data set with ignore_above=P, what is labeled background and
+the teacher takes for something else with at least probability P teaches nothing: people whom nobody
+labeled.
 """
 
 import argparse
@@ -178,8 +180,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     task = argv.pop(0) if argv[:1] and argv[0] in TASKS else "segment"
     args = flags(task).parse_args(argv)
     from seg.data import open_dataset, penn_fudan
-    from seg.data.check import check, judges
-    from seg.data.unlabelled import open_unlabelled
+    from seg.data.check import check_samples
+    from seg.data.split import select_validation_set
+    from seg.data.unlabeled import open_unlabeled
     from seg.models.nets import check_arch
     from seg.runtimes.pytorch import pick_device
     from seg.training.cache import default_folder
@@ -198,15 +201,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = dataclasses.replace(config, data=texts)
     sets = [open_dataset(text, config.classes) for text in texts]
     frames = (args.cache_dir or default_folder()) / "frames"
-    sets += open_unlabelled(config.images, config.classes, frames)
+    sets += open_unlabeled(config.images, config.classes, frames)
     for data in sets:
         parts = f"{len(data.train)} train, {len(data.valid)} valid"
         cli.note(f"{data.name}: {data.description}; {parts}")
-    for remark in check([sample for data in sets for sample in data.train + data.valid]):
+    for remark in check_samples([sample for data in sets for sample in data.train + data.valid]):
         cli.note(remark)
     trials = plan(config, sets, folder, args.sweep, args.folds or 0)
     for trial in trials:
-        judges(trial.sets)
+        select_validation_set(trial.sets)
     for trial in trials if not args.resume else ():
         Run(trial.folder).start(args.overwrite)
     results = [

@@ -32,7 +32,7 @@ from seg.benchmark.lanes import Lane, ModelLane, SeedLane
 from seg.benchmark.race import Times, race
 from seg.benchmark.report import Row, markdown, plan
 from seg.data import open_dataset
-from seg.data.check import check
+from seg.data.check import check_samples
 from seg.data.samples import SPLITS, Sample
 from seg.errors import EngineMissing, SpecMismatch
 from seg.evaluation.segmentation import evaluate_segmenter
@@ -142,7 +142,7 @@ def _samples(args: argparse.Namespace, lanes: Sequence[Lane]) -> Sequence[Sample
     if not args.data or not models:
         return ()
     samples = open_dataset(args.data, models[0].segmenter.classes).split(args.split)
-    for line in check(samples):
+    for line in check_samples(samples):
         cli.note(line)
     return samples
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from seg import cli
 from seg.data import open_dataset
-from seg.data.check import check
+from seg.data.check import check_samples
 from seg.data.samples import SPLITS
 from seg.evaluation.figures import CONFUSION, WORST, write_figures
 from seg.evaluation.report import markdown, table
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with cli.segmenter(args) as segmenter:
         data = open_dataset(args.data, segmenter.classes)
         samples = data.split(args.split)
-        for line in (f"{data.name}: {data.description}", *check(samples)):
+        for line in (f"{data.name}: {data.description}", *check_samples(samples)):
             cli.note(line)
         evaluation = evaluate_segmenter(segmenter, samples)
         about = {"data": data.name, "split": args.split, "layout": data.description}

@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exports; returns the exit code."""
     args = flags().parse_args(argv)
     refuse_contradictions(args)
-    from seg.data.segmentation_folders import pictures
+    from seg.data.segmentation_folders import find_images
     from seg.exporting.quantization import CALIBRATION_KEY, quantise
     from seg.files.atomic import atomic_write, check_writable
     from seg.kinds import Precision
@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with atomic_write(args.output) as part:
         source, spec = (from_onnx if args.model.suffix == ".onnx" else from_checkpoint)(args, part)
         if args.calibration:
-            said = quantise(part, part, pictures(args.calibration))
+            said = quantise(part, part, find_images(args.calibration).images)
             extra[CALIBRATION_KEY] = json.dumps(said)
             spec = dataclasses.replace(spec, precision=Precision.INT8)
             cli.note(f"ranges measured on {said['pictures']} pictures")

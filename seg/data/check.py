@@ -1,21 +1,36 @@
 """Checking data before work starts: every fault at once, not the first after an hour."""
 
+import dataclasses
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from seg.data.samples import DataSet, Sample, size_fault
+from seg.data.samples import Sample, size_fault
 from seg.errors import DataError
-from seg.imaging.image_io import read_image, read_mask
+from seg.imaging.image_io import count_images, read_image, read_mask
 from seg.imaging.letterbox import hw_of
+from seg.imaging.native_stderr import opencv_silenced
 from seg.progress import track
 from seg.results import UInt8
 
 
-def check(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Reads every picture and mask once, with progress on a terminal's stderr.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Examined:
+    """What reading one sample has shown.
+
+    Attributes:
+        faults: One line for each.
+        is_resized: Whether its mask has another size than the image, and the same aspect.
+    """
+
+    faults: Sequence[str]
+    is_resized: bool
+
+
+def check_samples(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Reads every image and mask once, and says how far it is.
 
     Args:
         samples: All that will be used, of any number of data sets.
@@ -26,42 +41,26 @@ def check(samples: Sequence[Sample]) -> tuple[str, ...]:
     Raises:
         DataError: There are faults; it lists all of them.
     """
-    faults = shared_masks(samples)
-    num_resized = 0
     # Decoding releases the interpreter's lock, so threads suffice.
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        examined = pool.map(_examine, samples)
-        for found, is_resized in track(examined, "checking", len(samples)):
-            faults += found
-            num_resized += is_resized
+    with opencv_silenced(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        found = list(track(pool.map(_examine, samples), "checking", len(samples)))
+    faults = shared_masks(samples) + [fault for one in found for fault in one.faults]
     if faults:
         raise DataError(f"The data has {len(faults)} fault{'s' * (len(faults) > 1)}:", faults)
-    if not num_resized:
-        return ()
-    return (f"{num_resized} masks are resized to their pictures, which have the same aspect",)
-
-
-def judges(sets: Sequence[DataSet]) -> tuple[Sample, ...]:
-    """Returns the pictures that decide which epoch is best: the first set's that can.
-
-    Pictures of the background alone have no IoU, so they cannot.
-
-    Raises:
-        DataError: No set can, or there is nothing but background to learn from.
-    """
-    if not any(sample.has_foreground() for data in sets for sample in data.train):
-        raise DataError("Training needs pictures to learn from whose masks show a class.")
-    able = (data.valid for data in sets if any(sample.has_foreground() for sample in data.valid))
-    if (found := next(able, None)) is None:
-        raise DataError(
-            "No data set has validation pictures whose masks show a class, so no epoch could be "
-            "the best; set val=COUNT or seed=SEED after its name."
+    remarks = []
+    if num_resized := sum(one.is_resized for one in found):
+        remarks.append(f"{num_resized} masks are resized to their images, of the same aspect")
+    many = [sample.image for sample in samples if count_images(sample.image) > 1]
+    if many:
+        remarks.append(
+            f"of {len(many)} images with several frames or pages, such as {many[0].name}, "
+            "only the first one is used"
         )
-    return found
+    return tuple(remarks)
 
 
 def shared_masks(samples: Iterable[Sample]) -> list[str]:
-    """Returns a fault for each mask of more than one picture, such as of a.jpg and a.png."""
+    """Returns a fault for each mask of more than one image, such as of a.jpg and a.png."""
     owners: dict[Path, set[str]] = defaultdict(set)
     for sample in samples:
         if sample.mask is not None:
@@ -73,8 +72,7 @@ def shared_masks(samples: Iterable[Sample]) -> list[str]:
     ]
 
 
-def _examine(sample: Sample) -> tuple[list[str], bool]:
-    """Returns a sample's faults, and whether its mask is resized."""
+def _examine(sample: Sample) -> Examined:
     faults: list[str] = []
     image = _read(read_image, sample.image, faults)
     values = _read(read_mask, sample.mask, faults) if sample.mask else None
@@ -85,7 +83,7 @@ def _examine(sample: Sample) -> tuple[list[str], bool]:
             mask_hw, image_hw = hw_of(values), hw_of(image)
             faults.append(size_fault(sample.mask, mask_hw, image_hw))
             is_resized = mask_hw != image_hw
-    return [fault for fault in faults if fault], is_resized
+    return Examined([fault for fault in faults if fault], is_resized)
 
 
 def _read(reader: Callable[[Path], UInt8], path: Path, faults: list[str]) -> UInt8 | None:

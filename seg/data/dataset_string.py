@@ -1,73 +1,116 @@
-"""What `--data` says: a folder and how to use it."""
+"""What `--data` and `--images` take: a path and how to use it."""
 
 import dataclasses
 import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self
 
 from seg.errors import DataError
 
-SYNTAX = "PATH[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,doubt=P][,negatives]"
+# Option -> how it is written.
+OPTIONS: Final[Mapping[str, str]] = {
+    "val": "val=COUNT",
+    "seed": "seed=SEED",
+    "weight": "weight=W",
+    "only": "only=PATTERN",
+    "ignore_above": "ignore_above=P",
+    "negatives": "negatives",
+    "recursive": "recursive",
+}
+RENAMED: Final[Mapping[str, str]] = {"doubt": "ignore_above"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Options:
-    """A folder and how to use it.
+class DataOptions:
+    """A path and how to use it.
 
     Attributes:
-        folder: The folder.
-        val: Number of validation pictures; None is 24 of 170, as Penn-Fudan is split.
+        path: A folder, or a video where those are taken.
+        val: Number of validation images; None is 24 of 170, as Penn-Fudan is split.
         seed: Seed of the split; None is 0.
         weight: See `DataSet.weight`.
         only: Pattern of the file names to use, such as `ikea_*`, or `[!i]*` for all others.
-        doubt: See `DataSet.doubt`.
-        negatives: The pictures show the background class only.
+        ignore_above: See `DataSet.ignore_above`.
+        negatives: The images show the background class only.
+        recursive: Subfolders are searched, too.
     """
 
-    folder: Path
+    path: Path
     val: int | None = None
     seed: int | None = None
     weight: float = 1.0
     only: str = "*"
-    doubt: float = 0.0
+    ignore_above: float = 0.0
     negatives: bool = False
+    recursive: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Reads `PATH[,val=COUNT][,seed=SEED][,weight=W][,only=PATTERN][,doubt=P][,negatives]`.
+    def parse(cls, text: str, allowed: Sequence[str] = tuple(OPTIONS)) -> Self:
+        """Reads `PATH[,OPTION=VALUE...]`.
 
         The path is the longest beginning that exists, so it may have commas.
+
+        Args:
+            text: What the user wrote.
+            allowed: Names of the options that have a meaning here.
 
         Raises:
             DataError: An option is unknown, doubled or has no sensible value.
         """
         parts = text.split(",")
-        folders = [Path(",".join(parts[:end])).expanduser() for end in range(1, len(parts) + 1)]
-        end = max((i for i, folder in enumerate(folders) if folder.exists()), default=0)
-        values: dict[str, int | float | str] = {}
+        paths = [Path(",".join(parts[:end])).expanduser() for end in range(1, len(parts) + 1)]
+        end = max((i for i, path in enumerate(paths) if _can_be_seen(path)), default=0)
+        values: dict[str, Any] = {}
         for word in parts[end + 1 :]:
             name = word.partition("=")[0]
-            value = _value(word)
+            if name in RENAMED:
+                raise DataError(f"'{text}': {name}= is now called {RENAMED[name]}=.")
+            value = _value(word) if name in allowed else None
             if value is None or name in values:
                 problem = "doubled" if name in values else "unknown or bad"
-                raise DataError(f"'{text}': {problem} option '{word}'; expected {SYNTAX}.")
+                expected = "".join(f"[,{OPTIONS[option]}]" for option in allowed)
+                raise DataError(f"'{text}': {problem} option '{word}'; expected PATH{expected}.")
             values[name] = value
-        return cls(folders[end], **values)  # type: ignore[arg-type]
+        return cls(paths[end], **values)
 
 
-def _value(word: str) -> int | float | str | None:
-    """Returns an option's value; None where the option is unknown or its value bad."""
-    name, _, value = word.partition("=")
-    if word == "negatives":
-        return True
-    if name in ("val", "seed") and value.isascii() and value.isdigit():
-        return int(value)
-    if name == "only":
-        return value or None
-    if name in ("weight", "doubt"):
+def _can_be_seen(path: Path) -> bool:
+    """Says whether a path exists, as far as this user may know."""
+    try:
+        path.stat()
+    except (OSError, ValueError):  # no permission, too long for a name, a zero byte
+        return False
+    return True
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _number_below(limit: float) -> Callable[[str], float | None]:
+    def read(text: str) -> float | None:
         try:
-            number = float(value)
+            number = float(text)
         except ValueError:
             return None
-        return number if 0 < number < (1 if name == "doubt" else math.inf) else None
-    return None
+        return number if 0 < number < limit else None
+
+    return read
+
+
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "val": _count,
+    "seed": _count,
+    "weight": _number_below(math.inf),
+    "only": lambda text: text or None,
+    "ignore_above": _number_below(1),
+}
+
+
+def _value(word: str) -> Any:
+    """Returns an option's value; None where it is none."""
+    name, equals, text = word.partition("=")
+    if name in _READERS:
+        return _READERS[name](text) if equals else None
+    return None if equals else True

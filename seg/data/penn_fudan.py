@@ -1,4 +1,4 @@
-"""Penn-Fudan: 170 street pictures with masks that number the people; downloaded when asked for."""
+"""Penn-Fudan: 170 street images with masks that number the people; downloaded when asked for."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from seg.data.samples import Sample, instance_ids
+from seg.data.samples import Sample, instance_table
 from seg.errors import ArtifactError, SpecMismatch
 from seg.files.download import fetch
 from seg.files.lock import open_locked
@@ -24,14 +24,14 @@ TERMS = (
 
 
 def samples(masks: Path, images: Sequence[Path], classes: Sequence[str]) -> list[Sample]:
-    """Pairs pictures with the official masks, where every numbered object is a person.
+    """Pairs images with the official masks, where every numbered object is a person.
 
     Raises:
         SpecMismatch: `classes` has no person.
     """
     if "person" not in classes:
         raise SpecMismatch(f"Penn-Fudan labels 'person'; the classes are {', '.join(classes)}.")
-    table = instance_ids(list(classes).index("person"))
+    table = instance_table(list(classes).index("person"))
     return [Sample(path, masks / f"{path.stem}_mask.png", table) for path in images]
 
 

@@ -1,4 +1,4 @@
-"""Samples and data sets: pictures, where their labels are, and what a mask's values mean."""
+"""Samples and data sets: images, where their labels are, and what a mask's values mean."""
 
 import dataclasses
 from pathlib import Path
@@ -16,52 +16,52 @@ UNKNOWN: Final = 254
 SPLITS: Final = ("train", "valid", "all")
 
 
-def class_ids(num_classes: int) -> bytes:
+def label_table(num_classes: int) -> bytes:
     """Returns the table of masks whose values are labels; 255 is ignored."""
     return bytes(v if v < num_classes or v == IGNORE else UNKNOWN for v in range(256))
 
 
-def binary() -> bytes:
+def binary_table() -> bytes:
     """Returns the table of masks that hold 0 and 255, where 255 is class 1."""
     return bytes({0: 0, 255: 1}.get(v, UNKNOWN) for v in range(256))
 
 
-def nothing() -> bytes:
-    """Returns the table of pictures without labels: every pixel is ignored."""
+def ignore_table() -> bytes:
+    """Returns the table of images without labels: every pixel is ignored."""
     return bytes([IGNORE] * 256)
 
 
-def instance_ids(label: int) -> bytes:
+def instance_table(label: int) -> bytes:
     """Returns the table of masks that number the objects of one class from 1."""
     return bytes([0, *[label] * 255])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture and where its labels are.
+    """One image and where its labels are.
 
     Attributes:
-        image: The picture.
-        mask: Its labels; None is a picture of one label, the table's first: the background, or
-            `IGNORE` where nobody labelled it.
-        table: 256 bytes, the label that each value of the mask stands for: `class_ids`, `binary`,
-            `instance_ids` or `nothing`.
+        image: The image.
+        mask: Its labels; None is an image of one label, the table's first: the background, or
+            `IGNORE` where nobody labeled it.
+        table: 256 bytes, the label that each value of the mask stands for: `label_table`,
+            `binary_table`, `instance_table` or `ignore_table`.
     """
 
     image: Path
     mask: Path | None = None
-    table: bytes = dataclasses.field(default=class_ids(1), repr=False)
+    table: bytes = dataclasses.field(default=label_table(1), repr=False)
 
     @property
     def name(self) -> str:
-        """The picture's file name without its suffix."""
+        """The image's file name without its suffix."""
         return self.image.stem
 
     def load(self) -> tuple[UInt8, UInt8]:
-        """Reads the picture and its labels.
+        """Reads the image and its labels.
 
-        The picture is turned upright as its EXIF orientation says, and the mask belongs to the
-        upright picture. A mask of another size and the same aspect is resized, nearest neighbour.
+        The image is turned upright as its EXIF orientation says, and the mask belongs to the
+        upright image. A mask of another size and the same aspect is resized, nearest neighbour.
 
         Returns:
             uint8 `(H, W, 3)` BGR, and uint8 `(H, W)`: labels, or `IGNORE`. Both are new arrays.
@@ -95,11 +95,11 @@ class Sample:
         """Reads the number of each pixel's object.
 
         Args:
-            hw: Size of the picture.
+            hw: Size of the image.
 
         Returns:
             uint8 `(H, W)`, 0 where there is none; None where the mask numbers no objects, which
-            one with the table `instance_ids` does.
+            one with the table `instance_table` does.
 
         Raises:
             DataError: The mask is missing or damaged.
@@ -119,13 +119,13 @@ class Sample:
         more = ", ..." if len(unknown) > 8 else ""
         return (
             f"{self.mask}: unknown labels {', '.join(unknown[:8])}{more}; expected {expected}, "
-            "no object numbers and no grey edges"
+            "no object numbers and no gray edges"
         )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DataSet:
-    """Pictures with labels, split for training and validation.
+    """Images with labels, split for training and validation.
 
     Attributes:
         name: The folder's name.
@@ -134,9 +134,9 @@ class DataSet:
         valid: Samples to measure on, sorted by file name; may be empty.
         weight: Share of the training crops, relative to the other data sets of a run: two sets
             with weights 3 and 1 give three quarters and a quarter, whatever their sizes.
-        doubt: Probability from which a teacher's class on what is labelled background makes that
-            place teach nothing; 0 where every object is labelled.
-        description: What was recognised in the folder, for people.
+        ignore_above: Where a teacher sees another class with at least this probability in what is
+            labeled background, that place is ignored in training; 0 where every object is labeled.
+        description: Human-readable: what was recognized in the folder.
     """
 
     name: str
@@ -144,7 +144,7 @@ class DataSet:
     train: tuple[Sample, ...]
     valid: tuple[Sample, ...]
     weight: float = 1.0
-    doubt: float = 0.0
+    ignore_above: float = 0.0
     description: str = ""
 
     def split(self, name: str) -> tuple[Sample, ...]:
@@ -162,20 +162,20 @@ class DataSet:
 
 
 def fits(mask_hw: Size, image_hw: Size) -> bool:
-    """Says whether a mask has its picture's size, or its aspect within a pixel of rounding."""
+    """Says whether a mask has its image's size, or its aspect within a pixel of rounding."""
     if mask_hw == image_hw:
         return True
-    # The cross products differ by one long side where the smaller picture is off by one pixel.
+    # The cross products differ by one long side where the smaller image is off by one pixel.
     (h, w), (mask_h, mask_w) = image_hw, mask_hw
     return abs(h * mask_w - w * mask_h) <= max(h, w, mask_h, mask_w)
 
 
 def size_fault(path: Path, mask_hw: Size, image_hw: Size) -> str:
-    """Returns the fault of a mask that does not fit its picture; empty where it does."""
+    """Returns the fault of a mask that does not fit its image; empty where it does."""
     if fits(mask_hw, image_hw):
         return ""
-    turned = "; masks belong to the upright picture, after its EXIF orientation"
+    turned = "; masks belong to the upright image, after its EXIF orientation"
     return (
-        f"{path}: size {mask_hw[1]}x{mask_hw[0]}, its picture is {image_hw[1]}x{image_hw[0]}"
+        f"{path}: size {mask_hw[1]}x{mask_hw[0]}, its image is {image_hw[1]}x{image_hw[0]}"
         f"{turned if fits(mask_hw[::-1], image_hw) else ''}"
     )

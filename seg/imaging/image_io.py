@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import Final
@@ -80,6 +81,35 @@ def read_mask(path: Path) -> UInt8:
             "so write its labels in place of its colors"
         )
     return values.astype(np.uint8, copy=False)
+
+
+def list_files(folder: Path, recursive: bool = False) -> tuple[list[Path], int]:
+    """Lists a folder's files, without the hidden ones.
+
+    Args:
+        folder: Where to look.
+        recursive: Whether to look into its subfolders, too; links to folders are not followed.
+
+    Returns:
+        The files, sorted by their path within the folder, and the number of subfolders that were
+        not searched.
+
+    Raises:
+        DataError: The folder, or a searched one in it, cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+    files: list[Path] = []
+    num_skipped = 0
+    for place, subfolders, names in os.walk(folder, onerror=refuse):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        files += [Path(place, name) for name in names if not name.startswith(".")]
+        searched = [name for name in subfolders if recursive and not Path(place, name).is_symlink()]
+        num_skipped += len(subfolders) - len(searched)
+        subfolders[:] = searched
+    return sorted(files), num_skipped
 
 
 def _read_bytes(path: Path, kind: str) -> bytes:

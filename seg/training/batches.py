@@ -63,7 +63,7 @@ class Batches:
         teacher: Teacher | None = None,
     ) -> None:
         self.teacher = teacher
-        self.doubt = [data.doubt for data in sets for _ in data.train]
+        self.doubt = [data.ignore_above for data in sets for _ in data.train]
         self.samples = [sample for data in sets for sample in data.train]
         shares = np.concatenate(
             [np.full(len(data.train), data.weight / max(1, len(data.train))) for data in sets]

@@ -13,8 +13,8 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from seg.data.check import judges
 from seg.data.samples import DataSet
+from seg.data.split import select_validation_set
 from seg.errors import DataError, SegError, SpecMismatch
 from seg.models.base import Net
 from seg.models.nets import SegmentationNet
@@ -70,9 +70,9 @@ class Trainer:
     ) -> None:
         self.config, self.device = config, device
         cache = cache or default_folder()
-        if any(data.doubt for data in sets) and not config.teacher:
-            raise DataError("doubt= needs a teacher to doubt with; it belongs to train.py distill.")
-        self.valid = judges(sets)
+        if any(data.ignore_above for data in sets) and not config.teacher:
+            raise DataError("ignore_above= needs a teacher; it belongs to train.py distill.")
+        self.valid = select_validation_set(sets)
         self.net, self.spec = make_net(config)
         self.net = self.net.to(device)
         self.teacher = self._teacher(cache) if config.teacher else None

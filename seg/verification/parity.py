@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from seg.data.segmentation_folders import pictures
+from seg.data.segmentation_folders import find_images
 from seg.errors import ParityError, SpecMismatch
 from seg.imaging.image_io import PHOTOS, photo, read_image
 from seg.predictors.segmenter import Segmenter
@@ -145,7 +145,7 @@ def read_images(source: Path | None) -> list[UInt8]:
     """Reads the images to compare on, of a file or a folder; None takes the free photos."""
     if source is None:
         return [photo(name) for name in PHOTOS]
-    paths = pictures(source) if source.is_dir() else [source]
+    paths = find_images(source).images if source.is_dir() else [source]
     return [read_image(path) for path in paths]
 
 

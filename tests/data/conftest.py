@@ -1,4 +1,4 @@
-"""Small folders of pictures, written with Pillow."""
+"""Small folders of images, written with Pillow."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Returns a function that writes a picture of one colour, or given pixels, below tmp_path."""
+    """Returns a function that writes an image of one color, or given pixels, below tmp_path."""
 
     def _write(name: str, pixels: object = 0, wh: tuple[int, int] = (8, 6)) -> Path:
         path = tmp_path / name

@@ -1,4 +1,4 @@
-"""The official views: sizes, labels that follow, crops that are not all one class, colours."""
+"""The official views: sizes, labels that follow, crops that are not all one class, colors."""
 
 import colorsys
 
@@ -8,7 +8,7 @@ import pytest
 from seg.data import augment_official as official
 from seg.data.augment_official import OfficialAugment
 
-GREY = (0.5, 0.5, 0.5)
+GRAY = (0.5, 0.5, 0.5)
 
 
 def halves(height, width):
@@ -21,7 +21,7 @@ def halves(height, width):
 
 @pytest.mark.parametrize("size", [(30, 50), (100, 41), (64, 64)])
 def test_views_have_the_size_of_the_crop_and_labels_follow(size):
-    augment = OfficialAugment((64, 64), (1.0, 3.0), GREY)
+    augment = OfficialAugment((64, 64), (1.0, 3.0), GRAY)
     for seed in range(20):
         augment.seed(seed)
         image, labels = augment.view(*halves(*size))
@@ -31,15 +31,15 @@ def test_views_have_the_size_of_the_crop_and_labels_follow(size):
 
 
 def test_the_short_side_is_the_crop_times_the_factor():
-    augment = OfficialAugment((60, 60), (2.0, 2.0), GREY)
+    augment = OfficialAugment((60, 60), (2.0, 2.0), GRAY)
     ramp = np.repeat(np.arange(0, 90, dtype=np.uint8)[:, None], 200, 1)
     image, _ = augment.view(np.stack([ramp] * 3, 2), np.zeros_like(ramp))
     # 90 rows become 120, of which 60 are seen: 45 of the ramp's steps.
     assert int(image.max()) - int(image.min()) == pytest.approx(45, abs=1)
 
 
-def test_what_is_outside_a_shrunk_picture_is_ignored_and_grey():
-    image, labels = OfficialAugment((64, 64), (0.5, 0.5), GREY).view(*halves(40, 40))
+def test_what_is_outside_a_shrunk_image_is_ignored_and_gray():
+    image, labels = OfficialAugment((64, 64), (0.5, 0.5), GRAY).view(*halves(40, 40))
     assert (labels[32:] == 255).all() and (labels[:32] != 255).sum() == 32 * 32
     assert (image[labels == 255] == 128).all()
 
@@ -47,7 +47,7 @@ def test_what_is_outside_a_shrunk_picture_is_ignored_and_grey():
 def test_crops_of_nearly_one_class_are_drawn_again():
     image, labels = np.zeros((64, 640, 3), np.uint8), np.zeros((64, 640), np.uint8)
     labels[:, 320:] = 1
-    augment = OfficialAugment((64, 64), (1.0, 1.0), GREY)
+    augment = OfficialAugment((64, 64), (1.0, 1.0), GRAY)
     is_mixed = []
     for seed in range(200):
         augment.seed(seed)
@@ -58,14 +58,14 @@ def test_crops_of_nearly_one_class_are_drawn_again():
 
 
 def test_half_of_the_views_are_flipped():
-    augment, (image, labels) = OfficialAugment((64, 64), (1.0, 1.0), GREY), halves(64, 64)
+    augment, (image, labels) = OfficialAugment((64, 64), (1.0, 1.0), GRAY), halves(64, 64)
     augment.seed(0)
     flipped = [augment.view(image, labels)[1][0, 0] == 0 for _ in range(400)]
     assert np.mean(flipped) == pytest.approx(0.5, abs=0.08)
 
 
 def test_a_seed_gives_the_same_view_again():
-    augment, rng = OfficialAugment((32, 32), (1.0, 3.0), GREY), np.random.default_rng(0)
+    augment, rng = OfficialAugment((32, 32), (1.0, 3.0), GRAY), np.random.default_rng(0)
     image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
     labels = rng.integers(0, 2, (40, 50), dtype=np.uint8)
 
@@ -77,8 +77,8 @@ def test_a_seed_gives_the_same_view_again():
     assert drawn(1) == drawn(1) != drawn(2)
 
 
-def test_each_distortion_happens_in_half_of_the_pictures():
-    augment = OfficialAugment((8, 8), (1.0, 1.0), GREY)
+def test_each_distortion_happens_in_half_of_the_images():
+    augment = OfficialAugment((8, 8), (1.0, 1.0), GRAY)
     image = np.full((8, 8, 3), (40, 90, 200), np.uint8)
     augment.seed(0)
     same = [np.abs(augment.recolour(image).astype(int) - image).max() <= 1 for _ in range(2000)]

@@ -43,7 +43,7 @@ def zip_to(folder: Path, **members: str) -> None:
 
 OFFICIAL = {
     "PennFudanPed/readme.txt": "terms",
-    "PennFudanPed/PNGImages/FudanPed00001.png": "picture",
+    "PennFudanPed/PNGImages/FudanPed00001.png": "some image",
     "PennFudanPed/PedMasks/FudanPed00001_mask.png": "mask",
 }
 
@@ -59,7 +59,7 @@ def test_it_is_downloaded_once_and_its_terms_are_shown(
     caplog.clear()
     assert "not to be reposted" in shown and "ACCV 2007" in shown
     assert [path.name for path in cache.iterdir()] == ["PennFudanPed"] == [place.name]
-    assert (place / "PNGImages/FudanPed00001.png").read_text() == "picture"
+    assert (place / "PNGImages/FudanPed00001.png").read_text() == "some image"
     assert open_dataset(str(place)).train[0].mask == place / "PedMasks/FudanPed00001_mask.png"
     (folder / "data.zip").unlink()
     assert penn_fudan.download(cache, url, size=None) == place
@@ -156,6 +156,6 @@ def test_a_damaged_zip_is_named(tmp_path: Path, share: float) -> None:
 def test_flipped_bytes_are_found(tmp_path: Path) -> None:
     zip_to(tmp_path, **OFFICIAL)
     whole = (tmp_path / "data.zip").read_bytes()
-    (tmp_path / "PennFudanPed.zip").write_bytes(whole.replace(b"picture", b"pictuRe"))
+    (tmp_path / "PennFudanPed.zip").write_bytes(whole.replace(b"some image", b"some imaGe"))
     with pytest.raises(ArtifactError, match="Bad CRC"):
         penn_fudan.download(tmp_path, "http://nowhere.invalid")

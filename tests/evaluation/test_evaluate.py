@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seg.data import Sample, open_dataset
-from seg.data.samples import class_ids, instance_ids
+from seg.data.samples import instance_table, label_table
 from seg.errors import DataError, ShapeError
 from seg.evaluation.evaluate import Evaluation, ImageMetrics, evaluate
 from seg.evaluation.segmentation import evaluate_segmenter
@@ -50,7 +50,7 @@ def draw(folder: Path, name: str, red: slice, labelled: slice | None) -> Sample:
     mask = np.zeros((64, 64), np.uint8)
     mask[labelled] = 1
     cv2.imwrite(str(folder / f"{name}_mask.png"), mask)
-    return Sample(folder / f"{name}.png", folder / f"{name}_mask.png", class_ids(2))
+    return Sample(folder / f"{name}.png", folder / f"{name}_mask.png", label_table(2))
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_ignored_pixels_count_nowhere_even_alone(tmp_path: Path) -> None:
     image = draw(tmp_path, "a", slice(0, 32), None).image
     mask = np.full((64, 64), 255, np.uint8)
     cv2.imwrite(str(tmp_path / "m.png"), mask)
-    ignored = Sample(image, tmp_path / "m.png", class_ids(2))
+    ignored = Sample(image, tmp_path / "m.png", label_table(2))
     evaluation = evaluate_segmenter(segmenter(), [ignored])
     metrics = evaluation.metrics
     assert metrics.confusion.num_pixels == 0 and not metrics.num_background_only
@@ -111,7 +111,7 @@ def test_scores_are_at_the_pictures_own_size(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"{name}.png"), image)
         cv2.imwrite(str(tmp_path / f"{name}_mask.png"), image[..., 2] // 255)
     pair = [
-        Sample(tmp_path / f"{name}.png", tmp_path / f"{name}_mask.png", class_ids(2))
+        Sample(tmp_path / f"{name}.png", tmp_path / f"{name}_mask.png", label_table(2))
         for name in ("large", "small")
     ]
     evaluation = evaluate_segmenter(segmenter(), pair)
@@ -160,11 +160,11 @@ def test_masks_that_number_objects_tell_touching_people_apart(tmp_path: Path) ->
     mask = np.zeros((64, 64), np.uint8)
     mask[8:20], mask[20:40] = 1, 2  # 12 of 64 rows: small; 20: medium; together: large
     cv2.imwrite(str(tmp_path / "m.png"), mask)
-    numbered = Sample(image, tmp_path / "m.png", instance_ids(1))
+    numbered = Sample(image, tmp_path / "m.png", instance_table(1))
     sizes = evaluate_segmenter(segmenter(), [numbered]).metrics.sizes
     assert sizes.num_objects[1].tolist() == [1, 1, 0]
     cv2.imwrite(str(tmp_path / "m.png"), np.minimum(mask, 1))
-    plain = Sample(image, tmp_path / "m.png", class_ids(2))
+    plain = Sample(image, tmp_path / "m.png", label_table(2))
     sizes = evaluate_segmenter(segmenter(), [plain]).metrics.sizes
     assert sizes.num_objects[1].tolist() == [0, 0, 1]
 
@@ -183,7 +183,7 @@ def test_labels_of_other_classes_are_refused(tmp_path: Path) -> None:
     assert sample.mask
     cv2.imwrite(str(sample.mask), np.full((64, 64), 2, np.uint8))
     with pytest.raises(ShapeError, match="There are 2 classes"):
-        evaluate_segmenter(segmenter(), [Sample(sample.image, sample.mask, class_ids(3))])
+        evaluate_segmenter(segmenter(), [Sample(sample.image, sample.mask, label_table(3))])
 
 
 def test_no_pictures_are_an_error() -> None:

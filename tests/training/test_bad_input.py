@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from seg import cli
-from seg.data.samples import Sample, class_ids
+from seg.data.samples import Sample, label_table
 from seg.errors import ArtifactError
 from seg.models.checkpoint import load_net, read_checkpoint
 from seg.training import validation
@@ -51,7 +51,7 @@ def refused(capsys, tmp_path):
 
 def test_masks_of_background_alone_are_nothing_to_learn_from(train, tmp_path, capsys):
     assert train("--data", write(tmp_path / "empty", value=0)) == 1
-    assert "pictures to learn from whose masks show a class" in refused(capsys, tmp_path)
+    assert "needs images whose masks show a class" in refused(capsys, tmp_path)
 
 
 def test_validation_pictures_of_background_alone_cannot_judge(train, tmp_path, capsys):
@@ -71,7 +71,7 @@ def test_a_set_that_cannot_judge_leaves_it_to_the_next(train, tmp_path):
 @pytest.mark.parametrize(("value", "expected"), [(0, False), (255, False), (1, True)])
 def test_what_is_ignored_is_no_foreground(tmp_path, value, expected):
     data = Path(write(tmp_path / "data", count=1, value=value))
-    sample = Sample(data / "images" / "0.png", data / "masks" / "0.png", class_ids(2))
+    sample = Sample(data / "images" / "0.png", data / "masks" / "0.png", label_table(2))
     assert sample.has_foreground() is expected
 
 

@@ -27,7 +27,7 @@ SEGMENT = (
     *("--scheduler", "cosine", "--lr", "0.02", "--warmup", "0", "--precision", "float32"),
 )
 DISTIL = (
-    *("distill", "--teacher", "{teacher}", "--data", "{discs},doubt=0.5"),
+    *("distill", "--teacher", "{teacher}", "--data", "{discs},ignore_above=0.5"),
     *("--images", "{discs}/images", "--imgsz", "96", "96", "--crop", "64", "64", "--batch", "4"),
     *("--samples", "8", "--epochs", "3", "--ema", "0.5", "--precision", "float32"),
 )

@@ -152,7 +152,9 @@ def test_doubt_is_reported_and_not_learned(discs, tmp_path):
     """A teacher that takes everything for a person puts all of the background in doubt."""
     teacher = constant(tmp_path / "yes.pt", 9.0)
     args = ["distill", "--teacher", str(teacher), *SMALL, "--epochs", "1"]
-    assert main([*args, "--data", f"{discs},doubt=0.9", "--output", str(tmp_path / "run")]) == 0
+    assert (
+        main([*args, "--data", f"{discs},ignore_above=0.9", "--output", str(tmp_path / "run")]) == 0
+    )
     rows = (tmp_path / "run" / "doubts.csv").read_text().splitlines()
     assert rows[0] == "picture,share"
     assert len(rows) == 1 + len(open_dataset(str(discs)).train)
@@ -174,7 +176,7 @@ def test_a_teacher_that_only_doubts_sees_the_doubted_data_alone(discs, tmp_path,
     monkeypatch.setattr("seg.training.segmentation.distillation", lambda *args: shapes.append(args))
     args = ["distill", "--teacher", str(teacher), *SMALL, "--epochs", "1", "--soft", "0"]
     args += ["--cache-dir", str(tmp_path / "cache"), "--output", str(tmp_path / "run")]
-    assert main([*args, "--data", str(discs), f"{discs},doubt=0.5,seed=1"]) == 0
+    assert main([*args, "--data", str(discs), f"{discs},ignore_above=0.5,seed=1"]) == 0
     assert len(seen) == len(open_dataset(f"{discs},seed=1").train)
     assert not shapes
 
@@ -217,6 +219,6 @@ def test_bad_flags_get_one_line(discs, taught, tmp_path, flags, said, capsys):
 
 
 def test_doubt_needs_a_teacher(discs, tmp_path, capsys):
-    args = ["--arch", "lite", *SMALL, "--data", f"{discs},doubt=0.5"]
+    args = ["--arch", "lite", *SMALL, "--data", f"{discs},ignore_above=0.5"]
     assert cli.run(main, [*args, "--output", str(tmp_path / "run")]) == 1
     assert "train.py distill" in capsys.readouterr().err
