@@ -94,6 +94,68 @@ def test_hue_and_saturation_are_those_of_the_standard_library():
     np.testing.assert_allclose(got[::-1], np.array(expected) * 255, atol=3)
 
 
+def test_the_hue_turns_by_up_to_36_degrees_in_half_of_the_images():
+    """mmsegmentation 0.27: `random.randint(-18, 18)` steps of two degrees, the upper end left out.
+
+    Brightness, contrast and saturation keep the hue of a color that none of them clips.
+    """
+    augment = OfficialAugment((8, 8), (1.0, 1.0), GRAY)
+    image = np.full((8, 8, 3), (60, 90, 150), np.uint8)
+    augment.seed(0)
+    degrees = []
+    for _ in range(4000):
+        blue, green, red = (int(value) for value in augment.recolour(image)[0, 0])
+        degrees.append(360 * colorsys.rgb_to_hsv(red, green, blue)[0] - 20)
+    turns = (np.array(degrees) + 180) % 360 - 180
+    # Small values round to bytes, which turns dark colors by a few degrees more.
+    assert np.percentile(turns, 0.1) == pytest.approx(-36, abs=3)
+    assert np.percentile(turns, 99.9) == pytest.approx(34, abs=3)
+    moved = turns[np.abs(turns) > 3]
+    # 36 steps are as likely each: -1, 0 and 1 of them look as no turn at all.
+    assert len(moved) / len(turns) == pytest.approx(0.5 * 33 / 36, abs=0.03)
+    assert moved.mean() == pytest.approx(-1, abs=1.5)
+    assert np.histogram(moved, [-36, -18, 0, 18, 36])[0] / len(moved) == pytest.approx(
+        [0.26, 0.24, 0.24, 0.26], abs=0.04
+    )
+
+
+def test_brightness_contrast_and_saturation_are_drawn_from_the_official_ranges():
+    """mmsegmentation 0.27: brightness +-32, contrast and saturation 0.5 to 1.5, each in a half."""
+    augment = OfficialAugment((8, 8), (1.0, 1.0), GRAY)
+    image = np.zeros((1, 3, 3), np.uint8)
+    image[0, 0], image[0, 1], image[0, 2] = 60, 100, (75, 100, 100)  # saturation 0.25
+    augment.seed(0)
+    contrast, brightness, saturation = [], [], []
+    for _ in range(4000):
+        low, high, color = augment.recolour(image)[0].astype(float)
+        contrast.append((high[0] - low[0]) / 40)
+        brightness.append(low[0] / contrast[-1] - 60)
+        if abs(brightness[-1]) < 2:  # which saturation depends on
+            saturation.append((1 - color.min() / color.max()) / 0.25)
+    for drawn, extremes, unchanged, nearly in (
+        (contrast, (0.5, 1.5), 1, 0.03),
+        (brightness, (-32, 32), 0, 1.5),
+        (saturation, (0.5, 1.5), 1, 0.04),
+    ):
+        ends = np.percentile(drawn, [1, 99])
+        assert ends == pytest.approx(extremes, abs=2 * nearly)
+        assert (np.abs(np.array(drawn) - unchanged) < nearly).mean() == pytest.approx(0.5, abs=0.12)
+
+
+def test_a_crop_is_filled_from_three_quarters_of_one_class_on():
+    """mmsegmentation's `RandomCrop`: more than one class, and none from `cat_max_ratio` on."""
+
+    def labels(**counts):
+        return np.concatenate([np.full(n, int(c[1:]), np.uint8) for c, n in counts.items()])[None]
+
+    assert official._is_filled(labels(c0=75, c1=25))
+    assert not official._is_filled(labels(c0=74, c1=26))
+    assert official._is_filled(labels(c1=100))
+    # Ignored pixels are no class, and no part of the whole.
+    assert official._is_filled(labels(c1=50, c255=50))
+    assert not official._is_filled(labels(c0=10, c1=10, c255=80))
+
+
 def test_brightness_and_contrast_stay_within_bytes():
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     got = official._linear(ramp, 1.5, 0).ravel()

@@ -139,3 +139,13 @@ def test_a_resize_is_a_product_with_two_matrices(before, after):
 def test_bytes_are_padded_with_the_pad_color_in_bgr():
     packed = Letterbox.fit((4, 4), (4, 4), 8).pack_bytes(np.zeros((4, 4, 3), np.uint8), (1, 0.2, 0))
     assert packed[7, 7].tolist() == [0, 51, 255]
+
+
+@pytest.mark.parametrize("hw", [(3, 5), (7, 7), (9, 4), (13, 29), (40, 6)])
+def test_labels_are_those_of_the_nearest_pixel_center(hw):
+    labels = np.arange(10 * 12, dtype=np.uint8).reshape(10, 12)
+    rows, columns = (
+        [int((2 * i + 1) * before / (2 * after)) for i in range(after)]
+        for before, after in zip(labels.shape, hw, strict=True)
+    )
+    assert resize_labels(labels, hw).tolist() == labels[np.ix_(rows, columns)].tolist()
