@@ -7,11 +7,12 @@ from contextlib import ExitStack, nullcontext
 
 from seg.errors import SpecMismatch
 from seg.video.base import Frame, Process, Sink, Source
+from seg.video.interrupts import HeldInterrupts, interrupts_pending
 from seg.video.meter import Meter, peak_memory_mb
 from seg.video.report import Report
 
 AHEAD = 4  # frames read before they are asked for
-WAIT_S = 0.2  # on some systems Ctrl-C only arrives between waits
+WAIT_S = 0.2  # between two looks for an interrupt
 
 
 def run(
@@ -26,7 +27,8 @@ def run(
     Files keep every frame; a live source keeps the newest and drops the others. However it ends
     (end of the source, a closed window, an error anywhere, Ctrl-C), it ends in this order: the
     source is told to stop, the reader joined, the source closed, the sinks closed in turn. A
-    damaged source raises nothing here: the report says what it lacks.
+    damaged source raises nothing here: the report says what it lacks. An interrupt ends the run
+    after the frame in work and is raised once everything is closed.
 
     Args:
         source: Where frames come from; closed afterwards.
@@ -38,10 +40,11 @@ def run(
     Raises:
         SpecMismatch: A sink needs a result that `process` does not make.
         SegError: Whatever source, process or sinks raised, after everything was closed.
+        KeyboardInterrupt: Ctrl-C, after everything was closed.
     """
     meter = meter or Meter()
     reader = _Reader(source, meter)
-    with ExitStack() as ending:  # runs backwards
+    with HeldInterrupts(), ExitStack() as ending:  # which runs backwards
         for sink in reversed(sinks):
             ending.callback(sink.close)
         ending.callback(source.close)
@@ -59,7 +62,8 @@ def run(
             if meter.num_frames == max_frames or any(sink.closed for sink in sinks):
                 break
         else:
-            for sink in () if source.damage else sinks:
+            is_partial = source.damage or interrupts_pending()
+            for sink in () if is_partial else sinks:
                 sink.end_of_stream()
     return Report(
         num_read=reader.num_read,
@@ -136,9 +140,9 @@ class _Reader(threading.Thread):
         return not stop.is_set()
 
     def __iter__(self) -> Iterator[Frame]:
-        while True:
+        while not interrupts_pending():
             with self._changed:
-                while not self._frames and not self._is_done:
+                while not (self._frames or self._is_done or interrupts_pending()):
                     self._changed.wait(WAIT_S)
                 if not self._frames:
                     break

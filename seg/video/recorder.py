@@ -10,6 +10,7 @@ from seg.errors import ArtifactError, SourceError
 from seg.files.atomic import check_writable
 from seg.results import UInt8
 from seg.video.base import Frame, Processed, Sink
+from seg.video.interrupts import HeldInterrupts
 from seg.video.meter import Meter
 from seg.video.mp4 import Encoder, count_frames, put_index_first
 from seg.video.recording_file import FFmpegFile, RecordingFile, publish
@@ -87,9 +88,12 @@ class Mp4Writer(Sink):
             SourceError: Encoding failed; what was written before is kept.
             ArtifactError: A file appeared at `path`; the recording has a name beside it.
         """
-        if self._is_closed:
-            return
-        self._is_closed = True
+        with HeldInterrupts():
+            if not self._is_closed:
+                self._is_closed = True
+                self._close()
+
+    def _close(self) -> None:
         if self._thread.ident is not None:
             self._queue.put(None)
             self._thread.join()

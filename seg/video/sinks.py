@@ -13,6 +13,7 @@ from seg.errors import ArtifactError, SourceError
 from seg.files.atomic import atomic_write, check_writable
 from seg.results import Mask, UInt8
 from seg.video.base import Frame, Processed, Sink
+from seg.video.interrupts import interrupts_pending
 
 ESCAPE = 27
 TASK = "segment"  # whose result a MaskFolder writes
@@ -79,7 +80,7 @@ class Window(Sink):
             self._is_sized = True
         cv2.imshow(self.title, image)
         key = cv2.waitKey(1)
-        while self.hold and key < 0 and self._is_visible():
+        while self.hold and key < 0 and self._is_visible() and not interrupts_pending():
             key = cv2.waitKey(50)
         self.closed = key in (ESCAPE, ord("q")) or not self._is_visible()
 

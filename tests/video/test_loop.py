@@ -1,4 +1,6 @@
 import ast
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -207,6 +209,54 @@ def test_ctrl_c_keeps_a_file_that_plays(clip, tmp_path, number_of, caplog):
     assert "out.mp4 holds 6 frames" in caplog.text
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_signal_ends_the_loop_after_the_frame_in_work(events, sinks, number, times):
+    class Stopped(Exception):
+        pass
+
+    def handle(number, frame):
+        raise Stopped
+
+    def process(frame):
+        if frame.index == 3:
+            for _ in range(times):
+                signal.raise_signal(number)
+
+    before = signal.signal(number, handle)
+    try:
+        with pytest.raises(Stopped):
+            run(Numbers(events, 1000), Does(process), sinks)
+        assert signal.getsignal(number) is handle
+    finally:
+        signal.signal(number, before)
+    assert events == ENDING and sinks[0].indices == sinks[1].indices == [0, 1, 2, 3]
+
+
+def test_a_signal_ends_the_wait_for_a_frame_that_does_not_come(events, sinks):
+    class Silent(Numbers):
+        def __iter__(self):
+            yield from super().__iter__()
+            while len(sinks[1].indices) < 3:
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+            self.stop.wait(20)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Silent(events, 3), NOTHING, sinks)
+    assert events == ENDING and sinks[0].indices == [0, 1, 2]
+
+
+def test_an_error_while_a_signal_waits_is_the_one_that_is_told(events, sinks):
+    def process(frame):
+        signal.raise_signal(signal.SIGINT)
+        raise EngineFailure("broken")
+
+    with pytest.raises(EngineFailure):
+        run(Numbers(events, 1000), Does(process), sinks)
+    assert events == ENDING
+
+
 def test_a_result_that_a_sink_needs_and_nobody_makes_is_said_before_the_first_frame(events):
     class Needy(Kept):
         needs = ("count", "segment", "classify")
@@ -254,4 +304,7 @@ def test_the_loop_imports_nothing_of_models_results_and_drawing():
         for node in ast.walk(ast.parse(Path(loop.__file__).read_text("utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module.startswith("seg")
     }
-    assert imported == {"seg.errors", *(f"seg.video.{n}" for n in ("base", "meter", "report"))}
+    assert imported == {
+        "seg.errors",
+        *(f"seg.video.{n}" for n in ("base", "interrupts", "meter", "report")),
+    }
