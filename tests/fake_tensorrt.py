@@ -288,6 +288,7 @@ def cpu_torch(world: World) -> SimpleNamespace:
         cuda=cuda,
         Tensor=torch.Tensor,
         device=torch.device,
+        cat=torch.cat,
         empty=lambda shape, pin_memory=False, device=None: torch.full(shape, torch.nan),
     )
 

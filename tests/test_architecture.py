@@ -31,7 +31,7 @@ DOORS = {
     "torch": (
         *("seg/models/", "seg/training/", "seg/exporting/", "export/", "train.py"),
         *("seg/runtimes/pytorch.py", "seg/runtimes/trt.py", "seg/runtimes/cuda_graph.py"),
-        "seg/runtimes/on_device.py",
+        "seg/predictors/gpu_segmentation.py",
     ),
     "tensorrt": ("seg/runtimes/trt.py", "seg/exporting/tensorrt.py"),
     "albumentations": ("seg/data/augment.py",),

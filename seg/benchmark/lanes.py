@@ -4,7 +4,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,15 +15,13 @@ from seg.errors import SourceError
 from seg.imaging.letterbox import hw_of
 from seg.imaging.overlay import Overlay
 from seg.imaging.palette import Palette
-from seg.predictors.segmenter import Segmenter, labels_of
+from seg.predictors.decode import decode_logits
+from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, Mask, UInt8
 from seg.runtimes.base import Runtime
 from seg.video.base import Frame
 from seg.video.mp4 import Encoder
 from seg.video.sources import VideoFile
-
-if TYPE_CHECKING:
-    from seg.runtimes.on_device import DeviceFrames
 
 SEED_SIDE, SEED_PADDED = 640, 644  # the tutorial's square, and the next multiple of 14
 
@@ -87,8 +85,7 @@ class ModelLane(Lane):
     def run(self, frame: Frame, watch: Stopwatch) -> None:
         """Carries one frame through every stage after decoding."""
         image, segmenter = frame.image, self.segmenter
-        frames = segmenter.on_device(hw_of(image))
-        labels = _on_device(frames, image, watch) if frames else self._here(image, watch)
+        labels = self._on_gpu(image, watch) if segmenter.gpu else self._here(image, watch)
         with watch.stage("overlay"):
             picture = self._overlay.draw(image, Mask(labels, segmenter.classes))
         self.encode(picture, watch)
@@ -97,30 +94,32 @@ class ModelLane(Lane):
         with watch.stage("pack"):
             pixels, letterbox = self.segmenter.pack(image)
         with watch.stage("model"):
-            logits = self.segmenter.logits(pixels)
+            logits = self.segmenter.run(pixels)[0]
         with watch.stage("unpack"):
-            return labels_of(logits, letterbox)
+            return decode_logits(logits, letterbox.unpack)
+
+    def _on_gpu(self, image: UInt8, watch: Stopwatch) -> UInt8:
+        """What a segmenter does, but waits after each stage, so that each has its own time."""
+        gpu = self.segmenter.gpu
+        assert gpu is not None
+        letterbox = self.segmenter.letterbox(hw_of(image))
+
+        def timed(stage: str, work: Callable[..., Any], *given: Any) -> Any:
+            with watch.stage(stage):
+                made = work(*given)
+                gpu.wait()
+            return made
+
+        frame = timed("transfer", gpu.upload, image)
+        logits = timed("model", gpu.run, timed("pack", gpu.pack, frame, letterbox))
+        labels = timed("unpack", gpu.decode, logits, letterbox)
+        _, mask = timed("transfer", gpu.download, logits, labels)
+        return np.asarray(mask, np.uint8)
 
     def close(self) -> None:
         """Closes the model too."""
         super().close()
         self.segmenter.close()
-
-
-def _on_device(frames: "DeviceFrames", image: UInt8, watch: Stopwatch) -> UInt8:
-    """What `DeviceFrames.run` does, but waits after each stage, so that each has its own time."""
-
-    def timed(stage: str, work: Callable[..., Any], *given: Any) -> Any:
-        with watch.stage(stage):
-            made = work(*given)
-            frames.wait()
-        return made
-
-    pixels = timed("pack", frames.pack, timed("transfer", frames.upload, image))
-    logits = timed("model", frames.score, pixels)
-    labels = timed("unpack", frames.labels, logits)
-    _, mask = timed("transfer", frames.download, logits, labels)
-    return np.asarray(mask, np.uint8)
 
 
 class SeedLane(Lane):

@@ -18,7 +18,7 @@ from seg.imaging.guided_filter import EPSILON, GuidedFilter, luminance
 from seg.imaging.letterbox import hw_of
 from seg.metrics import Interval, SegmentationMetrics, bootstrap_intervals
 from seg.predictors.segmenter import Segmenter
-from seg.predictors.tta import Look
+from seg.predictors.tta import Prediction
 from seg.results import Float32, UInt8
 
 SCORES = {"foreground_iou": "IoU", "boundary_iou": "boundary IoU", "boundary_f": "boundary F"}
@@ -113,7 +113,7 @@ def draw(segmenter: Segmenter, image: UInt8, way: Way) -> tuple[UInt8, float]:
         way: How to draw.
     """
     started = time.perf_counter()
-    looks = segmenter.looks(image)
+    looks = segmenter.predict_logits(image)
     spent = time.perf_counter() - started
     # A segmenter that filters has these pixels at hand, so packing them anew is not counted.
     pixels = [_seen(segmenter, image, look) for look in looks] if way.epsilon else []
@@ -124,18 +124,18 @@ def draw(segmenter: Segmenter, image: UInt8, way: Way) -> tuple[UInt8, float]:
             dataclasses.replace(look, refine=guide)
             for look, guide in zip(looks, guides, strict=True)
         ]
-    labels = segmenter.labels(looks)
+    labels = segmenter.decode(looks)
     return labels, spent + time.perf_counter() - started
 
 
-def _seen(segmenter: Segmenter, image: UInt8, look: Look) -> Float32:
+def _seen(segmenter: Segmenter, image: UInt8, look: Prediction) -> Float32:
     """Returns what a look's network saw of a picture, without padding: `(1, 3, h, w)`."""
     frame = np.ascontiguousarray(image[:, ::-1]) if look.is_mirrored else image
     height, width = look.letterbox.image_hw
     return look.letterbox.pack(frame, segmenter.runtime.spec.pad_rgb)[:, :, :height, :width]
 
 
-def _filter(look: Look, pixels: Float32, way: Way) -> GuidedFilter:
+def _filter(look: Prediction, pixels: Float32, way: Way) -> GuidedFilter:
     cell = max(1, look.letterbox.canvas_hw[0] // look.logits.shape[1])
     return GuidedFilter(luminance(pixels), way.radius or cell, way.epsilon or EPSILON)
 

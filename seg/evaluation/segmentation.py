@@ -34,10 +34,10 @@ def evaluate_segmenter(
 
     def measure(sample: Sample) -> SegmentationMetrics:
         image, labels = sample.load()
-        looks = segmenter.looks(image)
+        predictions = segmenter.predict_logits(image)
         if observe:
-            observe(looks[0].logits, labels, looks[0].letterbox)
-        predicted, objects = segmenter.labels(looks), sample.objects(hw_of(image))
+            observe(predictions[0].logits, labels, predictions[0].letterbox)
+        predicted, objects = segmenter.decode(predictions), sample.objects(hw_of(image))
         return SegmentationMetrics.of_image(labels, predicted, num_classes, objects)
 
     return evaluate(samples, measure, segmenter.classes)

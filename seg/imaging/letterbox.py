@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from seg.errors import ShapeError, SpecMismatch
 from seg.results import Float32, UInt8
+from seg.spec import MAX_SIDE
 
 Size = tuple[int, int]
+MAX_PIXELS = 2**26  # of a canvas: 0.8 GB as float32
 Array = TypeVar("Array", UInt8, Float32)
 
 
@@ -39,7 +41,7 @@ def resize(array: Array, hw: Size) -> Array:
     return cv2.resize(array, (hw[1], hw[0]), interpolation=method)  # type: ignore[return-value]
 
 
-def resizing(before: Size, after: Size) -> tuple[Float32, Float32]:
+def resize_matrices(before: Size, after: Size) -> tuple[Float32, Float32]:
     """Returns what `resize` is: the matrices of `rows @ array @ columns`.
 
     For engines that resize on a GPU: they take the very weights that the processor takes, where
@@ -89,6 +91,15 @@ def check_image(image: UInt8) -> None:
         raise ShapeError(f"An image is uint8 (H, W, 3) BGR, not empty; got {image.shape}.")
 
 
+def check_size(hw: Size) -> None:
+    """Raises SpecMismatch where a size to fit images into is beyond what memory holds."""
+    if max(hw) > MAX_SIDE or hw[0] * hw[1] > MAX_PIXELS:
+        raise SpecMismatch(
+            f"A size of {hw[1]}x{hw[0]} is too large; expected sides of at most {MAX_SIDE} and "
+            f"{MAX_PIXELS // 2**20} million pixels in all."
+        )
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Letterbox:
     """The way from a frame to the canvas and back, for one pair of sizes.
@@ -123,6 +134,7 @@ class Letterbox:
         """
         if min(*frame_hw, *input_hw, stride) < 1:
             raise SpecMismatch(f"Sizes must be positive; got {frame_hw}, {input_hw}, {stride}.")
+        check_size(input_hw)
         scale = min(input_hw[0] / frame_hw[0], input_hw[1] / frame_hw[1])
         image_hw = max(1, round(frame_hw[0] * scale)), max(1, round(frame_hw[1] * scale))
         canvas = canvas_hw or round_up(image_hw, stride)

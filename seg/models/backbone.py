@@ -53,10 +53,10 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Computes the features of some pictures, without gradients.
+        """Computes the features of some images, without gradients.
 
         Args:
-            images: `(B, 3, H, W)` RGB, normalised by ImageNet's mean and deviation.
+            images: `(B, 3, H, W)` RGB, normalized by ImageNet's mean and standard deviation.
 
         Returns:
             `(B, channels, h, w)`: the maps of `layers` after the final norm, one behind the other.

@@ -1,4 +1,4 @@
-"""What every network is: pictures RGB 0..1 in, logits out, normalisation inside."""
+"""What every network is: images RGB 0..1 in, logits out, normalization inside."""
 
 from abc import abstractmethod
 
@@ -18,12 +18,15 @@ class Net(nn.Module):
         """
 
     def forward(self, images: Tensor) -> Tensor:
-        """Segments pictures: `(B, 3, H, W)` RGB 0..1 -> logits `(B, C, h, w)`."""
+        """Segments images: `(B, 3, H, W)` RGB 0..1 -> logits `(B, C, h, w)`."""
         return self.training_logits(images)[0]
 
 
-class Normalise(nn.Module):
-    """Subtracts the mean and divides by the deviation, inside every network that is exported."""
+class Normalize(nn.Module):
+    """Subtracts the mean and divides by the standard deviation; part of every exported network.
+
+    Nets hold it as `normalise`: the name is part of the state-dict keys of existing files.
+    """
 
     mean: Tensor
     std: Tensor
@@ -34,7 +37,7 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """`(B, 3, H, W)` RGB 0..1 -> the same shape, about zero mean and unit deviation."""
+        """`(B, 3, H, W)` RGB 0..1 -> the same shape, about zero mean and unit variance."""
         return (images - self.mean) / self.std
 
 

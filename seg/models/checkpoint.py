@@ -23,7 +23,7 @@ def save_net(path: Path, net: Net, spec: ModelSpec, **extra: Any) -> None:
         path: Ends in `.pt`.
         net: All its weights are written, the frozen ones too: the file needs no other.
         spec: What the network is.
-        extra: Tensors and plain values to keep beside them, such as an optimiser's state.
+        extra: Tensors and plain values to keep beside them, such as an optimizer's state.
     """
     state = {name: tensor.detach().cpu() for name, tensor in net.state_dict().items()}
     # Through memory: torch's own writer turns a full disk into an error that does not say so.
@@ -45,7 +45,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise nearly anything in there
         raise ArtifactError(
-            f"{path} is no checkpoint, is damaged, or holds more than weights "
+            f"{path} is not a checkpoint, is damaged, or holds more than weights "
             f"({type(error).__name__}); take one that train.py wrote."
         ) from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seg.models.decode import decode
 from seg.spec import ModelSpec
 
 
-class NarrowNet(nn.Module):
-    """A copy of a network in a narrow type; float32 pictures in, float32 scores out."""
+class HalfPrecisionNet(nn.Module):
+    """A copy of a network in a 16-bit type; float32 images in, float32 scores out."""
 
     def __init__(self, net: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -27,7 +28,7 @@ class MaskNet(nn.Module):
     """Everything but the resize in one graph: raw frames in, labels out.
 
     The frame is at the size of the canvas already; what does not fill it is padded with the mean
-    colour, rounded to bytes, right and below.
+    color, rounded to bytes, right and below.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -38,21 +39,22 @@ class MaskNet(nn.Module):
         """`(B, H, W, 3)` uint8 BGR -> labels `(B, H, W)` uint8."""
         images = frames.permute(0, 3, 1, 2).flip(1).float() / 255
         size = (frames.shape[1], frames.shape[2])
-        # Scores are enlarged, never labels, with half-pixel centres, as seg.imaging.letterbox does.
-        scores = F.interpolate(self.net(images), size=size, mode="bilinear", align_corners=False)
-        if scores.shape[1] == 2:
-            return (scores[:, 1] - scores[:, 0] > 0).to(torch.uint8)
-        return scores.argmax(1).to(torch.uint8)
+
+        def enlarge(maps: Tensor) -> Tensor:
+            # With half-pixel centers, as seg.imaging.letterbox does.
+            return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+
+        return decode(self.net(images), enlarge, at_once=True)
 
 
-def example(spec: ModelSpec) -> tuple[Tensor, tuple[str, str], Any]:
+def example_inputs(spec: ModelSpec) -> tuple[Tensor, tuple[str, str], Any]:
     """Returns an input to trace with, the names of input and output, and which sides are free."""
     if spec.canvas_hw and spec.input_kind == "frames":
         frames = torch.zeros(spec.batch or 1, *spec.canvas_hw, 3, dtype=torch.uint8)
         return frames, ("frames", "mask"), None
     if spec.canvas_hw:
         return torch.rand(spec.batch or 1, 3, *spec.canvas_hw), ("images", "logits"), None
-    # A batch of one would be taken for a constant (torch.export specialises sizes 0 and 1).
+    # A batch of one would be taken for a constant (torch.export specializes sizes 0 and 1).
     images = torch.rand(2, 3, 2 * spec.stride, 3 * spec.stride)
     rows, columns = (spec.stride * torch.export.Dim(name) for name in ("rows", "cols"))
     free = ({0: torch.export.Dim("batch"), 2: rows, 3: columns},)
@@ -61,5 +63,5 @@ def example(spec: ModelSpec) -> tuple[Tensor, tuple[str, str], Any]:
 
 def wrap(net: nn.Module, spec: ModelSpec) -> nn.Module:
     """Returns what a spec's `precision` and `outputs` ask for; `net` itself is not changed."""
-    inner = NarrowNet(net, torch.float16) if spec.precision == "float16" else net
+    inner = HalfPrecisionNet(net, torch.float16) if spec.precision == "float16" else net
     return (MaskNet(inner) if spec.input_kind == "frames" else inner).eval()

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from seg.models.backbones import efficientnet_lite
 from seg.models.backbones.efficientnet_lite import EfficientNetLite0
-from seg.models.base import Net, Normalise
+from seg.models.base import Net, Normalize
 
 WIDTHS = (24, 32, 64, 96, 144)  # stem, then strides 4, 8, 16, 32
 DEPTHS = (1, 2, 2, 2)
@@ -50,7 +50,7 @@ class Residual(nn.Module):
 
 
 class Context(nn.Module):
-    """Tells each place of the coarsest map what is around it and in the whole picture.
+    """Adds its surroundings and the whole image to each cell of the coarsest map.
 
     A channel gate from the global mean (Hu et al., 2018), and a 5x5 neighbourhood mean.
     """
@@ -113,7 +113,7 @@ class LiteNet(AdditiveDecoderNet):
     Args:
         num_classes: Maps of the output, the background included.
         mean: Channel means, RGB 0..1.
-        std: Channel deviations, RGB 0..1.
+        std: Channel standard deviations, RGB 0..1.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class LiteNet(AdditiveDecoderNet):
         std: tuple[float, float, float],
     ) -> None:
         super().__init__()
-        self.normalise = Normalise(mean, std)
+        self.normalise = Normalize(mean, std)
         self.stem = conv(3, WIDTHS[0], stride=2)
         self.stages = nn.ModuleList(
             nn.Sequential(conv(inputs, width, stride=2), *(Residual(width) for _ in range(depth)))
@@ -157,7 +157,7 @@ class EfficientNetLiteNet(AdditiveDecoderNet):
         std: tuple[float, float, float],
     ) -> None:
         super().__init__()
-        self.normalise = Normalise(mean, std)
+        self.normalise = Normalize(mean, std)
         self.encoder = EfficientNetLite0()
         self._add_decoder(efficientnet_lite.CHANNELS, WIDE_DECODER, num_classes)
 

@@ -1,14 +1,13 @@
-"""The networks that are trained and exported: pictures RGB 0..1 in, logits out."""
+"""The networks that are trained and exported: images RGB 0..1 in, logits out."""
 
 from torch import Tensor
 
 from seg.errors import ArtifactError
 from seg.models.backbone import Backbone
 from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
-from seg.models.base import Net, Normalise
-from seg.models.heads import BNHead
+from seg.models.base import Net, Normalize
+from seg.models.heads import BackgroundMergeHead, BNHead
 from seg.models.lite import EfficientNetLiteNet, LiteNet
-from seg.models.merging import MergingHead
 from seg.spec import ModelSpec
 
 # Networks of any input size that are trained as a whole.
@@ -19,13 +18,13 @@ CONVOLUTIONAL: dict[str, type[LiteNet] | type[EfficientNetLiteNet]] = {
 
 
 class SegmentationNet(Net):
-    """Normalisation, a frozen DINOv2 backbone, and a small trainable head.
+    """Normalization, a frozen DINOv2 backbone, and a small trainable head.
 
     Args:
         backbone: Frozen; its maps are concatenated.
         num_classes: Maps of the output, the background included.
         mean: Channel means, RGB 0..1.
-        std: Channel deviations, RGB 0..1.
+        std: Channel standard deviations, RGB 0..1.
         num_merged: Classes beyond those that the head scores and counts as background.
     """
 
@@ -38,10 +37,10 @@ class SegmentationNet(Net):
         num_merged: int = 0,
     ) -> None:
         super().__init__()
-        self.normalise = Normalise(mean, std)
+        self.normalise = Normalize(mean, std)
         self.backbone = backbone
         self.head = (
-            MergingHead(backbone.channels, num_classes, num_merged)
+            BackgroundMergeHead(backbone.channels, num_classes, num_merged)
             if num_merged
             else BNHead(backbone.channels, num_classes)
         )

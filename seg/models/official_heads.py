@@ -44,7 +44,7 @@ def find_head(name: str) -> Path:
 
 
 def arch_of(path: Path) -> str:
-    """Returns the backbone that a head's file name says, else `dinov2_vits14`."""
+    """Returns the backbone named in a head's file name, else `dinov2_vits14`."""
     match = FILE_NAME.fullmatch(path.name)
     return match[1] if match else "dinov2_vits14"
 
@@ -64,7 +64,7 @@ def read_head(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # foreign bytes raise nearly anything
         if "Unsupported global" not in str(error):
             raise ArtifactError(
-                f"{path} is no weights file or is damaged; fetch it again."
+                f"{path} is not a weights file, or is damaged; download it again."
             ) from error
         raise ArtifactError(
             f"{path} holds objects beside its weights, which are not loaded since they can run "
@@ -77,8 +77,8 @@ def read_head(path: Path) -> dict[str, Tensor]:
     if set(found) != {PREFIX + key for key in KEYS}:
         first = ", ".join(map(str, list(found)[:3])) or "nothing"
         raise ArtifactError(
-            f"{path} is no segmentation head of DINOv2: expected state_dict with {PREFIX}bn.* and "
-            f"{PREFIX}conv_seg.*; got {first}."
+            f"{path} is not a segmentation head of DINOv2: expected state_dict with {PREFIX}bn.* "
+            f"and {PREFIX}conv_seg.*; got {first}."
         )
     head = {key: found[PREFIX + key].detach() for key in KEYS}
     sizes = {key: tuple(head[key].shape) for key in KEYS}
@@ -106,7 +106,7 @@ def select(
         wanted: Some of them, without the background; None takes all.
 
     Returns:
-        The state of a `MergingHead`, its classes (the background first), and the merged ones.
+        The state of a `BackgroundMergeHead`, its classes (background first), and the merged ones.
         Where nothing is left for the background a class that never wins stands in for it.
 
     Raises:
@@ -140,9 +140,9 @@ def assemble(
     Args:
         path: The head's file.
         wanted: Classes to keep, the others merge into the background; None keeps all.
-        arch: The backbone's name; None takes what the file's name says.
+        arch: The backbone's name; None takes it from the file's name.
         backbone: Its weights, as `load_backbone` takes them.
-        input_hw: Size that pictures are fitted into.
+        input_hw: Size that images are fitted into.
 
     Returns:
         The network in eval mode, and its spec: an ordinary checkpoint's contents.

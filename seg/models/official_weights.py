@@ -35,13 +35,13 @@ def load_backbone(
 
     Args:
         name: A key of `seg.models.backbones.vit.CONFIGS`, such as `dinov2_vits14`.
-        weights: A file in the official format; `random` for weights that have seen nothing, the
-            same on each call; None looks for the official file in `weights/` of the repository,
+        weights: A file in the official format; `random` for untrained weights, the same on each
+            call; None looks for the official file in `weights/` of the repository,
             then in torch hub's cache, and downloads it into that cache.
         layers: Blocks to read, from 0; None takes the last four.
 
     Returns:
-        The backbone, float32 on the CPU; its `source` says which weights it holds.
+        The backbone, float32 on the CPU; its `source` names the weights that it holds.
 
     Raises:
         ArtifactError: No such model, or its file cannot be had, or is foreign or damaged.
@@ -133,8 +133,8 @@ def read_official(path: Path, name: str) -> dict[str, Tensor]:
     except Exception as error:  # foreign bytes raise nearly anything: nine kinds were seen
         # torch's own text would advise to switch its safety off, so it stays in __cause__.
         raise ArtifactError(
-            f"{path} is no weights file or is damaged; expected DINOv2's official {name}. "
-            "Delete it and fetch it again."
+            f"{path} is not a weights file, or is damaged; expected DINOv2's official {name}. "
+            "Delete it and download it again."
         ) from error
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
@@ -145,9 +145,7 @@ def read_official(path: Path, name: str) -> dict[str, Tensor]:
 
 
 def _random_vit(name: str) -> DinoVisionTransformer:
-    logger.warning(
-        "RANDOM WEIGHTS: %s has seen no picture; its masks mean nothing beyond a test.", name
-    )
+    logger.warning("RANDOM WEIGHTS: %s is not trained; its masks mean nothing beyond a test.", name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return DinoVisionTransformer(CONFIGS[name])
@@ -165,14 +163,14 @@ def _check_fit(path: Path, name: str, got: Mapping[str, tuple[int, ...]]) -> Non
     }
     found = [f"{len(keys)} {kind} (first {keys[0]})" for kind, keys in faults.items() if keys]
     if found:
-        hint = _recognise(got)
+        hint = _recognize(got)
         raise ArtifactError(
             f"{path} does not hold {name}: tensors {', '.join(found)}."
             + (f" It looks like {hint}; ask for that model." if hint and hint != name else "")
         )
 
 
-def _recognise(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+def _recognize(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     """Name of the official model that a state dict is of, by width, depth and registers."""
     blocks = {match[1] for key in shapes if (match := re.match(r"blocks\.(\d+)\.", key))}
     width = shapes.get("cls_token", (0,))[-1]

@@ -1,56 +1,59 @@
 """Segmenter: a frame in, a mask out, on any engine."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from seg.closing import Closing
-from seg.errors import EngineFailure, SpecMismatch
+from seg.errors import SpecMismatch
 from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.imaging.guided_filter import GuidedFilter, luminance
 from seg.imaging.letterbox import Letterbox, Size, check_image, hw_of, round_up
-from seg.predictors.tta import RATIOS, Look, covering, mean_labels, slide
+from seg.kinds import Device
+from seg.predictors.base import Predictor
+from seg.predictors.decode import decode_logits
+from seg.predictors.tta import RATIOS, Prediction, average_predictions, scaled_letterbox, slide
 from seg.results import Float32, Mask, UInt8
 from seg.runtimes.base import Runtime
-from seg.runtimes.open import open_runtime
+from seg.spec import SEGMENTATION
 
 if TYPE_CHECKING:
-    from seg.runtimes.on_device import DeviceFrames
+    from seg.predictors.gpu_segmentation import GpuSegmentation, TensorRuntime
 
 
-class Segmenter(Closing):
+class Segmenter(Predictor[Mask]):
     """Segments frames of any size with one model.
 
     Args:
-        model: A model file (`.onnx`, `.xml`, `.pt`), or a runtime that is already open; left out,
-            the embedded model, which finds people.
-        device: `auto`, `cpu` or `cuda`; only for a file.
-        input_hw: Size to fit frames into, height first; None takes the model's own. A static
-            graph takes any that fits on its canvas.
-        runtime: The engine for a file, such as `openvino`; None goes by the suffix.
-        precision: What OpenVINO or torch computes in (`seg.kinds.Engine`);
-            None leaves it the choice.
-        modes: How torch runs, of `compile` and `graph`.
-        tta: 0 looks once. N looks at the first N ratios 1, 1.32, 1.73, 2.28, 3, in windows of the
-            model's canvas that slide by half of it, each also mirrored, and averages: slower,
-            and no better for `lite` (docs/benchmarks.md). It is what the original calls
+        model: As of `Predictor`.
+        device: As of `Predictor`.
+        input_hw: As of `Predictor`.
+        runtime: As of `Predictor`.
+        precision: As of `Predictor`.
+        modes: As of `Predictor`.
+        tta: 0 predicts once. N predicts at the first N ratios 1, 1.32, 1.73, 2.28, 3, in windows
+            of the model's canvas that slide by half of it, each also mirrored, and averages:
+            slower, and no better for `lite` (docs/benchmarks.md). The original calls it
             HEAD_SCALE_COUNT (`seg.predictors.tta`).
-        guided: Whether masks are drawn to the picture's edges (`seg.imaging.guided_filter`).
+        guided: Whether masks follow the image's edges (`seg.imaging.guided_filter`).
+
+    Attributes:
+        gpu: Fits and decodes on the engine's own device; None where that is the processor, and
+            where masks are edge-refined or averaged, which the processor does.
 
     Raises:
-        ArtifactError: The file is missing, foreign or damaged.
-        EngineMissing: The engine's package or the device is not available.
         SpecMismatch: `tta` is none of 0 to 5.
+        SegError: As `Predictor` says.
     """
 
-    task = "segment"
+    task = SEGMENTATION
+    options = ("tta", "guided")
 
     def __init__(
         self,
         model: str | Path | Runtime = DEFAULT_MODEL,
-        device: str = "auto",
+        device: str = Device.AUTO,
         input_hw: Size | None = None,
         *,
         runtime: str | None = None,
@@ -61,169 +64,106 @@ class Segmenter(Closing):
     ) -> None:
         if not 0 <= tta <= len(RATIOS):
             raise SpecMismatch(f"tta is a number of scales from 0 to {len(RATIOS)}; got {tta}.")
+        super().__init__(
+            model, device, input_hw,
+            runtime=runtime, precision=precision, modes=modes,
+        )  # fmt: skip
         self.tta, self.guided = tta, guided
-        if not isinstance(model, Runtime):
-            model = open_runtime(model, device, runtime, precision, modes)
-        self.runtime = model
-        self.input_hw = input_hw or self.runtime.spec.input_hw
-        self._letterbox: Letterbox | None = None
-        self._frames: DeviceFrames | None = None
+        self.gpu: GpuSegmentation | None = None
+        if self.runtime.offers_tensors and not tta and not guided:
+            from seg.predictors import gpu_segmentation
+
+            runtime_ = cast("TensorRuntime", self.runtime)
+            self.gpu = gpu_segmentation.GpuSegmentation(runtime_, self.output.name)
 
     @property
     def description(self) -> str:
         """What really runs, for people: architecture, engine, device, precision, size."""
-        spec, (height, width) = self.runtime.spec, self.input_hw
         extras = [f"; averaged over {self.tta} scales, mirrored too"] if self.tta else []
-        extras += ["; drawn to the picture's edges"] if self.guided else []
-        fitted = f"frames fitted into {width}x{height}"
-        return f"{spec.arch} on {self.runtime.description}; {fitted}{''.join(extras)}"
+        extras += ["; edge-refined"] if self.guided else []
+        return super().description + "".join(extras)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names; index 0 is the background."""
-        return self.runtime.spec.classes
+        return self.output.classes
 
-    def __call__(self, image: UInt8) -> Mask:
-        """Segments one frame.
-
-        Args:
-            image: uint8 `(H, W, 3)` BGR, any size from 1 x 1. It is not changed.
-
-        Returns:
-            A mask of the frame's own size.
-
-        Raises:
-            ShapeError: The image has another dtype or layout.
-            EngineFailure: The engine failed.
-        """
-        return Mask(self.labels(self.looks(image)), self.classes)
-
-    def looks(self, image: UInt8) -> list[Look]:
+    def predict_logits(self, image: UInt8) -> list[Prediction]:
         """Runs the network on a frame: once, or with `tta` in pairs, the second one mirrored.
 
         Raises as a call does.
         """
+        self._check_open()
         check_image(image)
-        frame_hw = hw_of(image)
-        if not self.tta:
-            frames = self.on_device(frame_hw)
-            return [self._seen(image, frames) if frames else self._look(*self.pack(image))]
-        spec, input_hw = self.runtime.spec, self.input_hw
-        window_hw = spec.canvas_hw or round_up(input_hw, spec.stride)
-        boxes = [
-            covering(frame_hw, input_hw, window_hw, spec.stride, r) for r in RATIOS[: self.tta]
-        ]
-        mirrored = np.ascontiguousarray(image[:, ::-1])
-        return [
-            self._look(box.pack(picture, spec.pad_rgb), box, window_hw, is_mirrored)
-            for box in boxes
-            for picture, is_mirrored in ((image, False), (mirrored, True))
-        ]
+        if self.tta:
+            return self._predict_scales(image)
+        return self._predict_canvas([image], [self.letterbox(hw_of(image))])
 
-    def labels(self, looks: list[Look]) -> UInt8:
-        """Turns a frame's looks into classes, uint8 `(H, W)` of the frame's size."""
-        if len(looks) > 1:
-            return mean_labels(looks)
-        if looks[0].labels is not None:
-            return looks[0].labels
-        return labels_of(looks[0].logits, looks[0].letterbox, looks[0].refine)
-
-    def pack(self, image: UInt8) -> tuple[Float32, Letterbox]:
-        """Fits a frame onto the canvas of a single look.
-
-        Args:
-            image: uint8 `(H, W, 3)` BGR. It is not changed.
-
-        Returns:
-            What `logits` takes, `(1, 3, H', W')`, and the way back to the frame.
-
-        Raises:
-            ShapeError: The image has another dtype or layout.
-        """
-        check_image(image)
-        letterbox = self.letterbox(hw_of(image))
-        return letterbox.pack(image, self.runtime.spec.pad_rgb), letterbox
-
-    def on_device(self, frame_hw: Size) -> "DeviceFrames | None":
-        """Returns what makes masks of such frames on the engine's own device.
-
-        None where that is the processor, and where masks are guided, which the processor does.
-        """
-        self.letterbox(frame_hw)
-        return None if self.guided else self._frames
-
-    def _seen(self, image: UInt8, frames: "DeviceFrames") -> Look:
-        logits, labels = frames.run(image)
-        return Look(self._checked(logits), frames.letterbox, labels=labels)
-
-    def _look(
-        self,
-        pixels: Float32,
-        letterbox: Letterbox,
-        window_hw: Size | None = None,
-        is_mirrored: bool = False,
-    ) -> Look:
-        """Runs the network on a canvas, whole or in windows."""
-        if window_hw:
-            logits = slide(self.logits, pixels, window_hw, self.runtime.spec.stride)
-        else:
-            logits = self.logits(pixels)
-        if not self.guided:
-            return Look(logits, letterbox, None, is_mirrored)
-        height, width = letterbox.image_hw
-        guide = luminance(pixels[:, :, :height, :width])
-        # As wide as a cell of the network's grid: what it could not see is taken from the picture.
-        radius = max(1, letterbox.canvas_hw[0] // logits.shape[1])
-        return Look(logits, letterbox, GuidedFilter(guide, radius), is_mirrored)
-
-    def letterbox(self, frame_hw: Size) -> Letterbox:
-        """Returns the way to this model's canvas and back, fitted anew when the size changes."""
-        if self._letterbox is None or self._letterbox.frame_hw != frame_hw:
-            spec = self.runtime.spec
-            self._letterbox = Letterbox.fit(frame_hw, self.input_hw, spec.stride, spec.canvas_hw)
-            self._frames = self.runtime.frames(self._letterbox)
-        return self._letterbox
-
-    def logits(self, pixels: Float32) -> Float32:
-        """Runs the network on a packed frame: `(1, 3, H, W)` -> `(C, h, w)`."""
-        return self._checked(self.runtime.run(pixels)["logits"][0])
-
-    def _checked(self, logits: Float32) -> Float32:
-        if len(logits) != len(self.classes):
-            raise SpecMismatch(
-                f"The model says {len(self.classes)} classes and returns {len(logits)} maps."
-            )
-        if not np.isfinite(logits).all():
-            raise EngineFailure(f"Not every score is finite: {self.runtime.description}.")
-        return logits
+    def decode(self, predictions: Sequence[Prediction]) -> UInt8:
+        """Turns what `predict_logits` returned into labels, uint8 `(H, W)` of the frame's size."""
+        if len(predictions) > 1:
+            return average_predictions(predictions)
+        (only,) = predictions
+        return decode_logits(only.logits, only.to_frame) if only.labels is None else only.labels
 
     def close(self) -> None:
-        """Frees the engine; harmless twice."""
-        self.runtime.close()
+        """As of `Predictor`."""
+        self.gpu = None  # with what it keeps on the device
+        super().close()
 
+    def _predict(self, images: Sequence[UInt8], letterboxes: Sequence[Letterbox]) -> list[Mask]:
+        if self.tta:
+            found = [self._predict_scales(image) for image in images]
+        else:
+            found = [[one] for one in self._predict_canvas(images, letterboxes)]
+        return [Mask(self.decode(predictions), self.classes) for predictions in found]
 
-def labels_of(
-    logits: Float32, letterbox: Letterbox, refine: Callable[[Float32], Float32] | None = None
-) -> UInt8:
-    """Enlarges score maps to the frame and takes the likeliest class of each pixel.
+    def _predict_canvas(
+        self, images: Sequence[UInt8], letterboxes: Sequence[Letterbox]
+    ) -> list[Prediction]:
+        """Predicts each image once, all on one canvas."""
+        if self.gpu:
+            found = self.gpu(images, letterboxes)
+            for logits, _ in found:
+                self._check_scores(logits[None])
+            pairs = zip(found, letterboxes, strict=True)
+            return [Prediction(logits, box, labels=labels) for (logits, labels), box in pairs]
+        pixels = self._pack_all(images, letterboxes)
+        scores = self.run(pixels)
+        return [
+            Prediction(scores[i], box, self._refiner(pixels[i], scores[i], box))
+            for i, box in enumerate(letterboxes)
+        ]
 
-    Two classes need one map, their difference: a tenth of the cost of an argmax over both. More
-    keep a running maximum, so only two maps exist at a time. Ties go to the lower label.
+    def _predict_scales(self, image: UInt8) -> list[Prediction]:
+        """Predicts an image at the first `tta` ratios, as it is and mirrored."""
+        spec = self.runtime.spec
+        window_hw = spec.canvas_hw or round_up(self.input_hw, spec.stride)
+        mirrored = np.ascontiguousarray(image[:, ::-1])
+        predictions = []
+        for ratio in RATIOS[: self.tta]:
+            box = scaled_letterbox(hw_of(image), self.input_hw, window_hw, spec.stride, ratio)
+            for view, is_mirrored in ((image, False), (mirrored, True)):
+                pixels = box.pack(view, spec.pad_rgb)
+                logits = slide(lambda window: self.run(window)[0], pixels, window_hw, spec.stride)
+                refine = self._refiner(pixels[0], logits, box)
+                predictions.append(Prediction(logits, box, refine, is_mirrored))
+        return predictions
 
-    Args:
-        logits: float32 `(C, h, w)`.
-        letterbox: The way back to the frame.
-        refine: Filters each map on the fitted picture.
+    def _refiner(
+        self, pixels: Float32, logits: Float32, letterbox: Letterbox
+    ) -> GuidedFilter | None:
+        """Returns what refines score maps by the packed image, `(3, H', W')`, where asked for."""
+        if not self.guided:
+            return None
+        height, width = letterbox.image_hw
+        # As wide as a cell of the network's grid: what it could not see is taken from the image.
+        radius = max(1, letterbox.canvas_hw[0] // logits.shape[1])
+        return GuidedFilter(luminance(pixels[None, :, :height, :width]), radius)
 
-    Returns:
-        uint8 `(H, W)`, 0 to C - 1.
-    """
-    if len(logits) == 2:
-        return (letterbox.unpack(logits[1] - logits[0], refine) > 0).view(np.uint8)
-    labels = np.zeros(letterbox.frame_hw, np.uint8)
-    best = letterbox.unpack(logits[0], refine)
-    for label in range(1, len(logits)):
-        scores = letterbox.unpack(logits[label], refine)
-        labels[scores > best] = label
-        np.maximum(best, scores, out=best)
-    return labels
+    def _check_scores(self, scores: Float32) -> None:
+        if scores.ndim != 4 or scores.shape[1] != len(self.classes):
+            raise SpecMismatch(
+                f"The model says {len(self.classes)} classes and returns {scores.shape[1]} maps."
+            )
+        super()._check_scores(scores)

@@ -1,9 +1,9 @@
-"""Test-time averaging: several looks at a frame, in windows, at several scales, and mirrored.
+"""Test-time averaging: a frame predicted in windows, at several scales, and mirrored.
 
 The official evaluation of DINOv2's `ms` heads: for each ratio of `RATIOS` the frame is enlarged,
 windows slide over it by half their side, logits are averaged where windows overlap, and the
-softmax of all looks, each also mirrored, is averaged at the frame's size. The original notebook's
-HEAD_SCALE_COUNT is the number of ratios taken, no more: nothing of the training depends on it.
+softmax of all predictions, each also mirrored, is averaged at the frame's size. The original
+notebook's HEAD_SCALE_COUNT is the number of ratios taken: nothing of the training depends on it.
 """
 
 import dataclasses
@@ -13,21 +13,22 @@ import numpy as np
 
 from seg.errors import SpecMismatch
 from seg.imaging.letterbox import Letterbox, Size, round_up
+from seg.predictors.decode import decode_maps, decode_margin
 from seg.results import Float32, UInt8
 
 RATIOS = (1.0, 1.32, 1.73, 2.28, 3.0)
-LONGEST = 4  # windows that the longer side may have at ratio 1, for frames that are mere strips
+MAX_WINDOWS = 4  # along the longer side at ratio 1, for frames that are mere strips
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Look:
-    """What the network said of a frame, and the way back to it.
+class Prediction:
+    """A network's scores for a frame, and the way back to it.
 
     Attributes:
         logits: float32 `(C, h, w)`, covering the letterbox's canvas.
         letterbox: Between the frame and that canvas.
-        refine: Filters a score map of the fitted picture's size; None leaves it.
-        is_mirrored: Whether the network saw the frame mirrored, left for right.
+        refine: Filters a score map of the fitted image's size; None leaves it.
+        is_mirrored: Whether the network got the frame mirrored, left for right.
         labels: uint8 `(H, W)` of the frame where the engine's device made the mask too.
     """
 
@@ -37,13 +38,13 @@ class Look:
     is_mirrored: bool = False
     labels: UInt8 | None = None
 
-    def enlarge(self, scores: Float32) -> Float32:
-        """Carries a map `(h, w)` onto the frame, `(H, W)`, the right way round."""
+    def to_frame(self, scores: Float32) -> Float32:
+        """Resizes a map `(h, w)` to the frame, `(H, W)`, and mirrors it back; a new array."""
         whole = self.letterbox.unpack(scores, self.refine)
         return whole[:, ::-1] if self.is_mirrored else whole
 
 
-def covering(
+def scaled_letterbox(
     frame_hw: Size, input_hw: Size, window_hw: Size, stride: int, ratio: float
 ) -> Letterbox:
     """Returns the letterbox of a frame that covers `input_hw`, enlarged by `ratio`.
@@ -59,7 +60,7 @@ def covering(
         ratio: From `RATIOS`.
     """
     scales = sorted((input_hw[0] / frame_hw[0], input_hw[1] / frame_hw[1]))
-    scale = ratio * min(scales[1], LONGEST * scales[0])
+    scale = ratio * min(scales[1], MAX_WINDOWS * scales[0])
     box = max(1, round(frame_hw[0] * scale)), max(1, round(frame_hw[1] * scale))
     rows, columns = round_up(box, stride)
     return Letterbox(frame_hw, box, (max(rows, window_hw[0]), max(columns, window_hw[1])))
@@ -92,7 +93,7 @@ def slide(
             if (rows * cell, columns * cell) != window_hw or stride % cell:
                 raise SpecMismatch(
                     f"Windows of {height}x{width} with {rows}x{columns} scores cannot be put "
-                    "together; leave --tta out."
+                    "together; omit --tta."
                 )
             if not total.size:
                 count = np.zeros((pixels.shape[2] // cell, pixels.shape[3] // cell), np.float32)
@@ -109,32 +110,30 @@ def offsets(length: int, window: int, stride: int) -> list[int]:
     return [*range(0, length - window, step), length - window]
 
 
-def mean_labels(looks: Sequence[Look]) -> UInt8:
-    """Averages the probabilities of looks and takes the likeliest class of each pixel.
+def average_predictions(predictions: Sequence[Prediction]) -> UInt8:
+    """Averages the probabilities of predictions and takes the likeliest class of each pixel.
 
-    Looks come in pairs, one as the frame is and one mirrored, and are added in pairs, so that the
-    mask of a mirrored frame is exactly the mirrored mask. Ties go to the lower label. Memory grows
-    with the number of looks and not with the classes.
+    Predictions come in pairs, one of the frame as it is and one mirrored, and are added in pairs,
+    so that the mask of a mirrored frame is exactly the mirrored mask. Ties go to the lower label.
+    Memory grows with the number of predictions and not with the classes.
 
     Args:
-        looks: Of one frame, an even number.
+        predictions: Of one frame, an even number.
 
     Returns:
         uint8 `(H, W)`, 0 to C - 1.
     """
-    num_classes = len(looks[0].logits)
+    num_classes = len(predictions[0].logits)
     if num_classes == 2:
         # The sigmoid of a margin is (1 + tanh(margin / 2)) / 2: above a half where tanh is > 0.
-        maps = [np.tanh(look.enlarge(look.logits[1] - look.logits[0]) / 2) for look in looks]
-        return (_sum_of_pairs(maps) > 0).view(np.uint8)
-    norms = [_log_sum_exp(look) for look in looks]
-    labels, best = np.zeros(norms[0].shape, np.uint8), np.zeros(norms[0].shape, np.float32)
-    for label in range(num_classes):
-        pairs = zip(looks, norms, strict=True)
-        found = _sum_of_pairs([np.exp(k.enlarge(k.logits[label]) - norm) for k, norm in pairs])
-        labels[found > best] = label
-        np.maximum(best, found, out=best)
-    return labels
+        maps = [np.tanh(p.to_frame(p.logits[1] - p.logits[0]) / 2) for p in predictions]
+        return decode_margin(_sum_of_pairs(maps))
+    norms = [_log_sum_exp(prediction) for prediction in predictions]
+    pairs = list(zip(predictions, norms, strict=True))
+    return decode_maps(
+        _sum_of_pairs([np.exp(p.to_frame(p.logits[label]) - norm) for p, norm in pairs])
+        for label in range(num_classes)
+    )
 
 
 def _sum_of_pairs(maps: Sequence[Float32]) -> Float32:
@@ -142,8 +141,8 @@ def _sum_of_pairs(maps: Sequence[Float32]) -> Float32:
     return np.asarray(np.sum(pairs, axis=0), np.float32)
 
 
-def _log_sum_exp(look: Look) -> Float32:
-    total = look.enlarge(look.logits[0])
-    for scores in look.logits[1:]:
-        total = np.logaddexp(total, look.enlarge(scores))
+def _log_sum_exp(prediction: Prediction) -> Float32:
+    total = prediction.to_frame(prediction.logits[0])
+    for scores in prediction.logits[1:]:
+        total = np.logaddexp(total, prediction.to_frame(scores))
     return total

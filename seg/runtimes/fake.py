@@ -19,14 +19,18 @@ class FakeRuntime(Runtime):
     """Runs a function instead of a network.
 
     Args:
-        function: float32 `(B, 3, H, W)` -> float32 `(B, C, h, w)`.
+        function: float32 `(B, 3, H, W)` -> float32 `(B, ...)`, or several of them by name.
         spec: What the function pretends to be.
     """
 
-    def __init__(self, function: Callable[[Float32], Float32], spec: ModelSpec = DEFAULT) -> None:
+    def __init__(
+        self,
+        function: Callable[[Float32], Float32 | Mapping[str, Float32]],
+        spec: ModelSpec = DEFAULT,
+    ) -> None:
+        super().__init__(spec, "a function, not a network", spec.precision)
         self.function = function
-        self.spec = spec
-        self.description = "a function, not a network"
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
-        return {"logits": self.function(images)}
+        made = self.function(images)
+        return made if isinstance(made, Mapping) else {self.spec.outputs[0].name: made}

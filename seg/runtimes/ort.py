@@ -14,7 +14,7 @@ import onnxruntime as ort
 from seg.errors import ArtifactError, EngineFailure, EngineMissing
 from seg.kinds import Device
 from seg.results import Float32, UInt8
-from seg.runtimes.base import Runtime
+from seg.runtimes.base import Runtime, check_outputs
 from seg.spec import METADATA_KEY, ModelSpec
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -26,33 +26,32 @@ class OnnxRuntime(Runtime):
     """A session of ONNX Runtime with exactly the provider that was asked for."""
 
     def __init__(self, session: ort.InferenceSession, metadata: Mapping[str, str]) -> None:
-        self.metadata = metadata
-        self.spec = spec = ModelSpec.from_json(metadata[METADATA_KEY])
-        self.precision = spec.precision
+        spec = ModelSpec.from_json(metadata[METADATA_KEY])
+        provider = session.get_providers()[0]
+        description = f"ONNX Runtime {ort.__version__}, {provider}, {spec.precision}"
+        super().__init__(spec, description, spec.precision, metadata)
         self._session: ort.InferenceSession | None = session
         self._input = session.get_inputs()[0].name
-        self._outputs = [output.name for output in session.get_outputs()]
-        provider = session.get_providers()[0]
-        self.description = f"ONNX Runtime {ort.__version__}, {provider}, {spec.precision}"
+        self._outputs = [output.name for output in spec.outputs]
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
-        if self._session is None:
-            raise EngineFailure("This runtime was closed.")
+        assert self._session is not None
         try:
             arrays = self._session.run(self._outputs, {self._input: images})
         except Exception as error:
             raise EngineFailure(f"ONNX Runtime failed: {error}") from error
         return dict(zip(self._outputs, arrays, strict=True))
 
-    def close(self) -> None:
-        """Drops the session."""
+    def _close(self) -> None:
         self._session = None
 
 
 def open_file(path: Path, device: Device) -> OnnxRuntime:
     """Opens an `.onnx` that `export/to_onnx.py` wrote; raises as `open_runtime` does."""
     session = _session(path, _providers(device))
-    return OnnxRuntime(session, _metadata(session, path))
+    runtime = OnnxRuntime(session, _metadata(session, path))
+    check_outputs(runtime.spec, [output.name for output in session.get_outputs()], path.name)
+    return runtime
 
 
 def spec_of(path: Path) -> ModelSpec:
@@ -84,7 +83,7 @@ def _providers(device: Device) -> list[str]:
     if device == Device.CUDA and CUDA not in built_in:
         raise EngineMissing(
             "--device cuda: this ONNX Runtime was built without CUDA; "
-            "install requirements-gpu.txt, or take --device cpu."
+            "install requirements-gpu.txt, or use --device cpu."
         )
     if device == Device.AUTO:
         return [CUDA, CPU] if CUDA in built_in else [CPU]
@@ -106,6 +105,6 @@ def _session(path: Path, providers: list[str]) -> ort.InferenceSession:
     if providers == [CUDA] and CUDA not in session.get_providers():
         raise EngineMissing(
             "--device cuda: ONNX Runtime could not start CUDA here (driver, CUDA or cuDNN); "
-            "see its message above, or take --device cpu."
+            "see its message above, or use --device cpu."
         )
     return session

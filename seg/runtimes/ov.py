@@ -9,13 +9,14 @@ from pathlib import Path
 # unless its telemetry package cannot be found.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
+import numpy as np
 import openvino
 from openvino.frontend import FrontEndManager
 
 from seg.errors import ArtifactError, EngineFailure, EngineMissing
 from seg.kinds import Device, Precision
 from seg.results import Float32
-from seg.runtimes.base import Runtime
+from seg.runtimes.base import Runtime, check_outputs
 from seg.spec import METADATA_KEY, ModelSpec
 
 DEVICE = "CPU"
@@ -39,32 +40,31 @@ class OpenVinoRuntime(Runtime):
         metadata: Mapping[str, str],
         asked: str | None,
     ) -> None:
-        self.metadata = metadata
-        self.spec = ModelSpec.from_json(metadata[METADATA_KEY])
-        self._request: openvino.InferRequest | None = compiled.create_infer_request()
-        self._outputs = outputs
+        spec = ModelSpec.from_json(metadata[METADATA_KEY])
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         taken = PRECISIONS.get(hint)
         if taken is None or (asked and taken != asked):
             raise EngineMissing(f"--precision {asked or 'float32'}: OpenVINO took {hint} instead.")
-        self.precision = Precision.coarsest([taken, self.spec.precision])
+        precision = Precision.coarsest([taken, spec.precision])
         version = openvino.__version__.split("-")[0]
         choice = "as asked" if asked else "its own choice here; --precision pins it"
-        ints = "int8 and " if self.precision == Precision.INT8 else ""
-        self.description = f"OpenVINO {version}, {DEVICE}, {ints}{taken} ({choice})"
+        ints = "int8 and " if precision == Precision.INT8 else ""
+        description = f"OpenVINO {version}, {DEVICE}, {ints}{taken} ({choice})"
+        super().__init__(spec, description, precision, metadata)
+        self._request: openvino.InferRequest | None = compiled.create_infer_request()
+        self._outputs = outputs
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
-        if self._request is None:
-            raise EngineFailure("This runtime was closed.")
+        assert self._request is not None
         try:
             # Without shared outputs each array is a copy, which the next run does not change.
             arrays = self._request.infer([images], share_inputs=True, share_outputs=False)
         except Exception as error:
             raise EngineFailure(f"OpenVINO failed: {_last_line(error)}") from error
-        return dict(zip(self._outputs, arrays.values(), strict=True))
+        named = dict(zip(self._outputs, arrays.values(), strict=True))
+        return {output.name: named[output.name] for output in self.spec.outputs}
 
-    def close(self) -> None:
-        """Drops the network."""
+    def _close(self) -> None:
         self._request = None
 
 
@@ -86,6 +86,8 @@ def open_file(path: Path, device: Device, precision: str | None = None) -> OpenV
     metadata = _metadata(model, path)
     # Asked now: compiled, an output may also have the name of what was before a dropped Cast.
     outputs = [output.get_any_name() for output in model.outputs]
+    check_outputs(ModelSpec.from_json(metadata[METADATA_KEY]), outputs, path.name)
+    _check_weights(model, path)
     hint = Precision(precision).openvino_hint if precision else None
     properties = {"INFERENCE_PRECISION_HINT": hint} if hint else {}
     try:
@@ -104,6 +106,17 @@ def _read(core: openvino.Core, path: Path) -> openvino.Model:
         return core.read_model(path)
     except Exception as error:
         raise ArtifactError(f"OpenVINO cannot read {path.name}: {_last_line(error)}") from error
+
+
+def _check_weights(model: openvino.Model, path: Path) -> None:
+    """Raises where a weight is NaN, which OpenVINO's ReLU turns into 0 without a word."""
+    for node in model.get_ops():
+        is_weight = node.get_type_name() == "Constant" and node.get_element_type().is_real()
+        if is_weight and np.isnan(node.get_data(dtype=np.float32)).any():
+            raise ArtifactError(
+                f"{path.name}: the weights '{node.get_friendly_name()}' are not all numbers; "
+                "export it again from a sound checkpoint."
+            )
 
 
 def _metadata(model: openvino.Model, path: Path) -> dict[str, str]:

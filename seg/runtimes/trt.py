@@ -1,12 +1,12 @@
 """TensorRT: `.engine`, built by export/to_trt.py, on the GPU that it was built for."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 import tensorrt as trt
 
 from seg.errors import ArtifactError, EngineFailure, EngineMissing, ShapeError
-from seg.imaging.letterbox import Letterbox
 from seg.kinds import Device
 from seg.results import Float32
 from seg.runtimes.base import Runtime
@@ -15,9 +15,9 @@ from seg.spec import ModelSpec
 
 try:
     import torch
+    from torch import Tensor
 
-    from seg.runtimes.cuda_graph import CUDA, Replay
-    from seg.runtimes.on_device import DeviceFrames
+    from seg.runtimes.cuda_graph import CUDA, CudaGraphRunner
 except ModuleNotFoundError as error:  # pragma: no cover
     raise EngineMissing("TensorRT's buffers are torch's: pip install torch, with CUDA") from error
 
@@ -39,34 +39,26 @@ class Log(trt.ILogger):  # type: ignore[misc]
         return " ".join(" ".join(self.errors[-3:]).split()) or "TensorRT gave no reason."
 
 
-class _Lane:
+class _BatchContext:
     """Everything for one batch size: context, buffers on both sides, and the CUDA graph."""
 
-    def __init__(
-        self, engine: trt.ICudaEngine, names: tuple[str, str], spec: ModelSpec, batch: int
-    ):
-        images, logits = names
-        self.context: trt.IExecutionContext = engine.create_execution_context()
-        if self.context is None:
+    def __init__(self, engine: trt.ICudaEngine, names: "_Names", spec: ModelSpec, batch: int):
+        self._context: trt.IExecutionContext = engine.create_execution_context()
+        if self._context is None:
             raise EngineFailure("TensorRT cannot make a context: is the GPU's memory full?")
         assert spec.canvas_hw is not None
         shape = (batch, 3, *spec.canvas_hw)
-        if not self.context.set_input_shape(images, shape):
+        if not self._context.set_input_shape(names.images, shape):
             raise ShapeError(f"The engine takes no input of {shape}.")
-        self._replay = Replay(shape, tuple(self.context.get_tensor_shape(logits)))
-        for name, buffer in ((images, self._replay.images), (logits, self._replay.logits)):
-            if not self.context.set_tensor_address(name, buffer.data_ptr()):
+        shapes = {name: tuple(self._context.get_tensor_shape(name)) for name in names.outputs}
+        self.graph = CudaGraphRunner(shape, shapes)
+        for name, buffer in ((names.images, self.graph.images), *self.graph.outputs.items()):
+            if not self._context.set_tensor_address(name, buffer.data_ptr()):
                 raise EngineFailure(f"TensorRT takes no buffer for '{name}'.")
-        self._replay.capture(self._enqueue)
-        self.run, self.on_device = self._replay.run, self._replay.on_device
-
-    @property
-    def enqueued_s(self) -> float:
-        """As of `Replay`."""
-        return self._replay.enqueued_s
+        self.graph.capture(self._enqueue)
 
     def _enqueue(self) -> None:
-        if not self.context.execute_async_v3(self._replay.stream.cuda_stream):
+        if not self._context.execute_async_v3(self.graph.stream.cuda_stream):
             raise EngineFailure("TensorRT refused to run the engine.")
 
 
@@ -74,55 +66,69 @@ class TrtRuntime(Runtime):
     """An engine on the GPU, replayed as a CUDA graph.
 
     Args:
-        engine: One input and one output, both float32; shapes fixed but for the batch.
+        engine: One input and the spec's outputs, all float32; shapes fixed but for the batch.
         card: What the engine is.
     """
 
-    def __init__(self, engine: trt.ICudaEngine, card: EngineCard) -> None:
-        self.spec, self.batch, self.precision = card.spec, card.batch, card.spec.precision
-        self.metadata = card.metadata
-        self._engine: trt.ICudaEngine | None = engine
-        self._names = _names(engine)
-        self._least = card.spec.batch or 1  # a fixed batch takes no fewer
-        self._lanes = {self._least: self._lane(self._least)}
-        self.description = f"{card.machine}, {card.rung}, CUDA graph"
+    offers_tensors = True
 
-    def _lane(self, batch: int) -> _Lane:
-        try:
-            return _Lane(self._engine, self._names, self.spec, batch)
-        except RuntimeError as error:
-            raise EngineFailure(f"CUDA failed: {error}") from error
+    def __init__(self, engine: trt.ICudaEngine, card: EngineCard) -> None:
+        description = f"{card.machine}, {card.rung}, CUDA graph"
+        super().__init__(
+            card.spec, description, card.spec.precision, card.metadata, max_batch=card.batch
+        )
+        self.device = CUDA
+        self._engine: trt.ICudaEngine | None = engine
+        self._names = _names(engine, card.spec)
+        self._contexts: dict[int, _BatchContext] = {}
+        self._context(card.spec.batch or 1)
+
+    def run_tensors(self, images: Tensor) -> dict[str, Tensor]:
+        """As of `seg.predictors.gpu_segmentation.TensorRuntime`."""
+        size = self.spec.batch or self.max_batch or 1
+        parts = [self._run_part(images[i : i + size]) for i in range(0, len(images), size)]
+        if len(parts) == 1:
+            return parts[0]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _run_part(self, images: Tensor) -> dict[str, Tensor]:
+        with self._lock:
+            self._check_open()
+            return self._context(self.spec.batch or len(images)).run_tensors(images)
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
-        if self._engine is None:
-            raise EngineFailure("This runtime was closed.")
-        batch = len(images)
-        if not 1 <= batch <= self.batch:
-            raise ShapeError(
-                f"This engine takes 1 to {self.batch} pictures at once; got {batch}. "
-                "Build it with export/to_trt.py --batch."
-            )
-        lane = self._lanes.get(batch) or self._lanes.setdefault(batch, self._lane(batch))
+        graph = self._context(len(images))
         try:
-            logits, self.enqueued_s = lane.run(images), lane.enqueued_s
-            return {"logits": logits}
+            arrays, self.enqueued_s = graph.run(images), graph.enqueued_s
+            return arrays
         except RuntimeError as error:
             raise EngineFailure(f"CUDA failed: {error}") from error
 
-    def frames(self, letterbox: Letterbox) -> DeviceFrames:
-        """As of `Runtime`."""
-        # Where the batch is fixed, the one frame is repeated; it costs what an empty place does.
-        run = self._lanes[self._least].on_device
-        return DeviceFrames(letterbox, self.spec.pad_rgb, CUDA, run)
+    def _context(self, batch: int) -> CudaGraphRunner:
+        """Returns the graph for a batch size; records it the first time."""
+        if batch not in self._contexts:
+            try:
+                self._contexts[batch] = _BatchContext(self._engine, self._names, self.spec, batch)
+            except RuntimeError as error:
+                raise EngineFailure(f"CUDA failed: {error}") from error
+        return self._contexts[batch].graph
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Drops graphs, contexts and engine, in this order."""
-        self._lanes = {}
+        self._contexts = {}
         self._engine = None
 
 
-def _names(engine: trt.ICudaEngine) -> tuple[str, str]:
-    """Returns the names of the input and the output."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Names:
+    """Names of an engine's tensors."""
+
+    images: str
+    outputs: tuple[str, ...]
+
+
+def _names(engine: trt.ICudaEngine, spec: ModelSpec) -> _Names:
+    """Returns the names of the input and the outputs, which are those of the spec."""
     found: dict[object, list[str]] = {trt.TensorIOMode.INPUT: [], trt.TensorIOMode.OUTPUT: []}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
@@ -130,15 +136,18 @@ def _names(engine: trt.ICudaEngine) -> tuple[str, str]:
             raise ArtifactError(f"The engine's '{name}' is not float32; build it again.")
         found[engine.get_tensor_mode(name)].append(name)
     inputs, outputs = found.values()
-    if len(inputs) != 1 or outputs != ["logits"]:
-        raise ArtifactError(f"The engine maps {inputs} to {outputs}; expected images to logits.")
-    return inputs[0], outputs[0]
+    expected = [output.name for output in spec.outputs]
+    if len(inputs) != 1 or sorted(outputs) != sorted(expected):
+        raise ArtifactError(
+            f"The engine maps {inputs} to {outputs}; expected images to {expected}. Build it again."
+        )
+    return _Names(inputs[0], tuple(outputs))
 
 
 def machine() -> Machine:
     """Returns what runs here; raises EngineMissing where torch sees no GPU."""
     if not torch.cuda.is_available():
-        raise EngineMissing("TensorRT needs an NVIDIA GPU, and torch sees none here.")
+        raise EngineMissing("TensorRT needs an NVIDIA GPU, and torch found none.")
     capability = ".".join(map(str, torch.cuda.get_device_capability()))
     return Machine(
         tensorrt=trt.__version__, gpu=torch.cuda.get_device_name(), capability=capability

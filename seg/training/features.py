@@ -153,7 +153,7 @@ class CachedRuntime(TorchRuntime):
         self, net: SegmentationNet, spec: ModelSpec, device: torch.device, features: Features
     ) -> None:
         super().__init__(net.head, spec, device)
-        self.features = features
+        self.features, self.offers_tensors = features, False  # the cache is the processor's
         self.description += ", features cached in float16"
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:

@@ -98,8 +98,8 @@ class Teacher:
         )
         means: list[Float32] = []
         for segmenter in self.segmenters:
-            (look,) = segmenter.looks(image)
-            maps = np.stack([resize(look.enlarge(one), grid.image_hw) for one in look.logits])
+            (look,) = segmenter.predict_logits(image)
+            maps = np.stack([resize(look.to_frame(one), grid.image_hw) for one in look.logits])
             shifted = np.exp(maps - maps.max(0))
             means.append(shifted / shifted.sum(0))
         mean = np.mean(means, axis=0).transpose(1, 2, 0)

@@ -2,15 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 from seg.errors import SpecMismatch
-from seg.imaging.letterbox import Letterbox, Size
+from seg.imaging.letterbox import Size
 from seg.results import Float32
 from seg.runtimes.base import Runtime
-
-if TYPE_CHECKING:
-    from seg.runtimes.on_device import DeviceFrames
 
 
 class FittedRuntime(Runtime):
@@ -32,18 +29,17 @@ class FittedRuntime(Runtime):
                 f"One model takes {own[1]}x{own[0]} and the other {canvas_hw[1]}x{canvas_hw[0]}; "
                 "compare two of the same canvas, or one with a model that takes any."
             )
-        self.spec = dataclasses.replace(
+        spec = dataclasses.replace(
             runtime.spec, input_hw=input_hw, canvas_hw=own or canvas_hw, batch=None
         )
-        self.description, self.precision = runtime.description, runtime.precision
-        self.metadata, self._runtime = runtime.metadata, runtime
+        super().__init__(spec, runtime.description, runtime.precision, runtime.metadata)
+        self._runtime, self.offers_tensors = runtime, runtime.offers_tensors
+        if runtime.offers_tensors:
+            tensors: Any = runtime
+            self.device, self.run_tensors = tensors.device, tensors.run_tensors
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
         return self._runtime.run(images)
-
-    def frames(self, letterbox: Letterbox) -> "DeviceFrames | None":
-        """As of `Runtime`."""
-        return self._runtime.frames(letterbox)
 
 
 class ReferenceRuntime(FittedRuntime):
@@ -63,5 +59,6 @@ class ReferenceRuntime(FittedRuntime):
         self.images, self.outputs = images, super()._run(images)
         return self.outputs
 
-    def frames(self, letterbox: Letterbox) -> None:
-        """Returns None."""
+    def __init__(self, runtime: Runtime, input_hw: Size, canvas_hw: Size | None = None) -> None:
+        super().__init__(runtime, input_hw, canvas_hw)
+        self.offers_tensors = False

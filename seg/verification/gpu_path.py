@@ -7,7 +7,8 @@ import numpy as np
 
 from seg.errors import ParityError
 from seg.imaging.letterbox import Size
-from seg.predictors.segmenter import Segmenter, labels_of
+from seg.predictors.decode import decode_logits
+from seg.predictors.segmenter import Segmenter
 from seg.results import UInt8
 
 # Between weights in floating point and OpenCV's in fixed point: some pixels of the canvas round to
@@ -56,22 +57,21 @@ def check_gpu_path(segmenter: Segmenter, image_of: Callable[[Size], UInt8]) -> G
         ParityError: The two differ by more than rounding.
     """
     height, width = segmenter.input_hw
-    frame_hw = height * 3 // 2 + 1, width
-    gpu = segmenter.on_device(frame_hw)
+    gpu = segmenter.gpu
     if gpu is None:
         return None
-    image = image_of(frame_hw)
+    image = image_of((height * 3 // 2 + 1, width))
     expected, letterbox = segmenter.pack(image)
-    canvas = gpu.pack(gpu.upload(image))
+    canvas = gpu.pack(gpu.upload(image), letterbox)
     levels = 255 * np.abs(canvas.cpu().numpy() - expected)
     rows, columns = letterbox.image_hw
-    scores = gpu.score(canvas)
+    scores = gpu.run(canvas)
     balanced = scores - scores.flatten(2).median(2).values[..., None, None]
-    logits, labels = gpu.download(balanced, gpu.labels(balanced))
+    logits, labels = gpu.download(balanced, gpu.decode(balanced, letterbox))
     found = GpuPathCheck(
         max_levels=float(levels.max()),
         mean_levels=float(levels[:, :, :rows, :columns].mean()),
-        disagreement=float(np.mean(labels != labels_of(logits, letterbox))),
+        disagreement=float(np.mean(labels != decode_logits(logits, letterbox.unpack))),
     )
     if not (
         found.max_levels <= MAX_LEVELS

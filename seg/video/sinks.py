@@ -12,11 +12,11 @@ import cv2
 from seg.errors import ArtifactError, SourceError
 from seg.files.atomic import atomic_write, check_writable
 from seg.results import Mask, UInt8
+from seg.spec import SEGMENTATION
 from seg.video.base import Frame, Processed, Sink
 from seg.video.interrupts import interrupts_pending
 
 ESCAPE = 27
-TASK = "segment"  # whose result a MaskFolder writes
 NO_WINDOW = "Cannot show a window: "
 PROBE = "import cv2, sys; cv2.namedWindow('dinoseg'); print(flush=True); sys.stdin.read()"
 
@@ -112,7 +112,7 @@ class MaskFolder(Sink):
     """
 
     stage = "masks"
-    needs = (TASK,)
+    needs = (SEGMENTATION,)
 
     def __init__(self, folder: Path, overwrite: bool = False) -> None:
         if folder.exists() and not folder.is_dir():
@@ -123,7 +123,7 @@ class MaskFolder(Sink):
 
     def write(self, frame: Frame, processed: Processed) -> None:
         """Writes the mask."""
-        mask = processed.results[TASK]
+        mask = processed.results[SEGMENTATION]
         assert isinstance(mask, Mask)
         _save(self.folder / f"{frame.name or f'{frame.index:06d}'}.png", mask.labels)
 

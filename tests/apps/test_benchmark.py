@@ -13,7 +13,7 @@ from seg.benchmark.race import STAGES, Stopwatch
 from seg.runtimes.fake import FakeRuntime
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.video.base import Frame
-from tests.on_device import OnDevice
+from tests.fake_gpu import FakeGpuRuntime
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_the_seeds_loop_draws_what_it_is_told(clip, monkeypatch):
 def test_a_device_makes_the_mask_and_its_transfers_are_timed(clip, monkeypatch):
     drawn = []
     image = np.full((90, 160, 3), (10, 120, 250), np.uint8)
-    for kind in (FakeRuntime, OnDevice):
+    for kind in (FakeRuntime, FakeGpuRuntime):
         with ModelLane("one", clip, Segmenter(kind(thirds))) as lane:
             monkeypatch.setattr(lane, "encode", lambda picture, watch: drawn.append(picture))
             lane.run(Frame(image, 0, 0.0), watch := Stopwatch())

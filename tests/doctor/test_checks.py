@@ -10,7 +10,6 @@ from onnx.reference import ReferenceEvaluator
 from seg.doctor import checks, engines, video
 from seg.doctor.check import Check
 from seg.kinds import Engine
-from seg.predictors.segmenter import Segmenter
 from seg.runtimes import environment
 from seg.runtimes.fake import FakeRuntime
 
@@ -49,7 +48,6 @@ def test_broken_video_and_a_full_disk_are_failures(tmp_path, monkeypatch):
 
 def test_an_engine_that_computes_nonsense_is_a_failure(monkeypatch):
     made = FakeRuntime(lambda x: x[:, 1:])
-    made.spec = Segmenter(FakeRuntime(lambda x: x)).runtime.spec
     monkeypatch.setattr(engines, "open_runtime", lambda *words: made)
     (found,) = engines.check_engine(Engine.ONNXRUNTIME)
     assert found.state == "fail" and "wrong values" in found.text

@@ -131,7 +131,7 @@ def test_the_command_writes_a_checkpoint_that_exports_to_the_same_masks(
     assert cli.run(to_onnx.main, ["--model", str(person), "--output", str(target)]) == 0
     image = np.random.default_rng(0).integers(0, 256, (140, 140, 3), dtype=np.uint8)
     two, all_classes = Segmenter(target, "cpu"), Segmenter(whole, "cpu")
-    looks = two.looks(image)[0].logits, all_classes.looks(image)[0].logits
+    looks = two.predict_logits(image)[0].logits, all_classes.predict_logits(image)[0].logits
     best = looks[1].argmax(0)
     # The class that these random weights find most takes the person's part where person is rare.
     assert np.array_equal(looks[0][1] > looks[0][0], best == 15)
@@ -166,10 +166,12 @@ def test_damaged_and_foreign_files_are_refused(tmp_path, values):
     path = tmp_path / "h.pth"
     for content in (b"", b"<html>404</html>", b"PK\x03\x04 cut", pickle.dumps([1])):
         path.write_bytes(content)
-        with pytest.raises(ArtifactError, match=r"no weights file or is damaged|no segmentation"):
+        with pytest.raises(
+            ArtifactError, match=r"not a weights file, or is damaged|not a segmentation"
+        ):
             read_head(path)
     torch.save({"weight": torch.zeros(1000, 1920), "bias": torch.zeros(1000)}, path)
-    with pytest.raises(ArtifactError, match=r"no segmentation head of DINOv2: .* got nothing"):
+    with pytest.raises(ArtifactError, match=r"not a segmentation head of DINOv2: .* got nothing"):
         read_head(path)
     state = torch.load(write_head(path, values, "ms4"))["state_dict"]
     state["decode_head.bn.bias"] = torch.zeros(7)

@@ -359,7 +359,7 @@ def test_an_export_that_fails_is_not_built(tensorrt, tmp_path, capfd):
     checkpoint.write_bytes(b"no checkpoint")
     assert build(checkpoint) == 1
     said = capfd.readouterr().err
-    assert "bad.pt is no checkpoint" in said and "could not be exported" in said
+    assert "bad.pt is not a checkpoint" in said and "could not be exported" in said
     assert not tensorrt.log
 
 
@@ -367,7 +367,7 @@ def test_without_a_gpu_there_is_one_line(tensorrt, lite, capsys):
     tensorrt.gpu = False
     assert build(lite) == 1
     said = capsys.readouterr().err
-    assert said == "error: TensorRT needs an NVIDIA GPU, and torch sees none here.\n"
+    assert said == "error: TensorRT needs an NVIDIA GPU, and torch found none.\n"
 
 
 def test_a_builder_that_does_not_start_is_explained(tensorrt, lite, capsys, monkeypatch):

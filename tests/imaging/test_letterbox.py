@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seg.errors import ShapeError, SpecMismatch
-from seg.imaging.letterbox import Letterbox, resize, resize_labels, resizing, round_up, to_network
+from seg.imaging.letterbox import (
+    Letterbox,
+    resize,
+    resize_labels,
+    resize_matrices,
+    round_up,
+    to_network,
+)
 
 sides = st.integers(1, 900)
 settings.register_profile("house", derandomize=True, deadline=None, max_examples=60)
@@ -131,7 +138,7 @@ def test_bad_input_is_named():
 @settings(max_examples=30)
 def test_a_resize_is_a_product_with_two_matrices(before, after):
     noise = np.random.default_rng(0).random(before, dtype=np.float32)
-    rows, columns = resizing(before, after)
+    rows, columns = resize_matrices(before, after)
     assert rows.shape == (after[0], before[0]) and columns.shape == (before[1], after[1])
     np.testing.assert_allclose(rows @ noise @ columns, resize(noise, after), atol=1e-5)
 

@@ -75,7 +75,7 @@ def test_random_weights_are_loud_and_the_same_each_time(tiny_file, caplog):
     for one, two in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, two)
     assert [record.name for record in caplog.records] == ["seg", "seg"]
-    assert "RANDOM WEIGHTS: dinov2_tiny14 has seen no picture" in caplog.text
+    assert "RANDOM WEIGHTS: dinov2_tiny14 is not trained" in caplog.text
 
 
 def test_random_weights_are_drawn_as_the_official_code_does():
@@ -166,7 +166,7 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path, content, monkeypatch)
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "dinov2_vits14_pretrain.pth"
     path.write_bytes(content)
-    assert "is no weights file or is damaged; expected DINOv2's official" in refused(NAME, path)
+    assert "is not a weights file, or is damaged; expected DINOv2's official" in refused(NAME, path)
     assert not Path("evil").exists()
 
 

@@ -1,14 +1,18 @@
 """Segmenter: scores become a mask of the frame's size, with any engine behind."""
 
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
 
 from seg import EngineFailure, Segmenter, ShapeError, SpecMismatch
 from seg.imaging.letterbox import Letterbox
-from seg.predictors.segmenter import labels_of
+from seg.predictors.decode import decode_logits
 from seg.runtimes.fake import DEFAULT, FakeRuntime
-from seg.spec import ModelSpec, segmentation_outputs
+from seg.spec import ModelSpec, Output, segmentation_outputs
+from tests.conftest import ROOT
 
 
 def red_is_person(images):
@@ -54,7 +58,7 @@ def test_two_classes_and_many_agree_with_argmax():
     for count in (2, 3, 7):
         logits = rng.normal(size=(count, 16, 16)).astype(np.float32)
         whole = np.stack([box.unpack(scores) for scores in logits])
-        agree = labels_of(logits, box) == whole.argmax(0)
+        agree = decode_logits(logits, box.unpack) == whole.argmax(0)
         assert agree.mean() > 0.9995  # two classes: one rounding instead of two
 
 
@@ -103,3 +107,83 @@ def test_another_size_may_be_asked_for():
     Segmenter(FakeRuntime(watch), input_hw=(128, 128))(np.zeros((64, 64, 3), np.uint8))
     Segmenter(FakeRuntime(watch))(np.zeros((64, 64, 3), np.uint8))
     assert sizes == [(128, 128), DEFAULT.input_hw]
+
+
+def test_two_threads_with_two_sizes_never_meet():
+    """A letterbox kept from one call to the next would be another thread's."""
+    segmenter = Segmenter(FakeRuntime(red_is_person))
+    images = [squares(hw) for hw in ((48, 64), (64, 48), (33, 500), (120, 20))]
+    expected = [segmenter(image).labels for image in images]
+
+    def again(index):
+        return [segmenter(images[index]).labels for _ in range(150)]
+
+    with ThreadPoolExecutor(len(images)) as pool:
+        for found, wanted in zip(pool.map(again, range(len(images))), expected, strict=True):
+            assert all(np.array_equal(labels, wanted) for labels in found)
+
+
+def squares(hw, seed=0):
+    """Red and blue cells."""
+    red = np.random.default_rng(seed).integers(0, 2, (-(-hw[0] // 8), -(-hw[1] // 8)), np.uint8)
+    red = np.kron(red, np.ones((8, 8), np.uint8))[: hw[0], : hw[1]]
+    return np.stack([255 * (1 - red), red, 255 * red], 2)
+
+
+@pytest.mark.parametrize("options", [{}, {"guided": True}, {"tta": 1}])
+def test_a_list_is_predicted_in_batches_of_one_canvas(options):
+    batches = []
+
+    def watch(images):
+        batches.append(images.shape)
+        return red_is_person(images)
+
+    segmenter = Segmenter(FakeRuntime(watch), **options)
+    sizes = [(48, 64), (64, 48), (96, 128), (30, 40), (64, 48)] + [(64, 64)] * 9
+    images = [squares(hw, seed) for seed, hw in enumerate(sizes)]
+    together = segmenter.predict(images)
+    if not options.get("tta"):
+        wide, tall, square = (3, 3, 48, 64), (2, 3, 64, 48), (8, 3, 64, 64)
+        assert batches == [wide, tall, square, (1, 3, 64, 64)]
+    assert len(together) == len(images)
+    for image, mask in zip(images, together, strict=True):
+        np.testing.assert_array_equal(mask.labels, segmenter(image).labels)
+    assert segmenter.predict([]) == []
+
+
+def test_a_bad_image_in_a_list_is_named_before_anything_runs():
+    segmenter = Segmenter(FakeRuntime(lambda images: pytest.fail("ran")))
+    with pytest.raises(ShapeError, match=r"\(4, 4\)"):
+        segmenter.predict([squares((8, 8)), np.zeros((4, 4), np.uint8)])
+
+
+def test_a_closed_segmenter_says_so_and_leaves_a_callers_runtime_open():
+    runtime = FakeRuntime(red_is_person)
+    with Segmenter(runtime) as segmenter:
+        segmenter(squares((8, 8)))
+    segmenter.close()
+    for call in (segmenter, segmenter.predict_logits):
+        with pytest.raises(EngineFailure, match="closed; open the model again"):
+            call(squares((8, 8)))
+    assert Segmenter(runtime)(squares((8, 8))).labels.shape == (8, 8)
+
+
+def test_a_segmenter_closes_the_runtime_that_it_opened():
+    segmenter = Segmenter(ROOT / "weights" / "person-lite.onnx", "cpu")
+    segmenter.close()
+    with pytest.raises(EngineFailure, match="closed"):
+        segmenter.runtime.run(np.zeros((1, 3, 32, 32), np.float32))
+
+
+def test_a_model_for_another_task_is_refused():
+    spec = dataclasses.replace(DEFAULT, outputs=(Output("scores", "classification", ("a", "b")),))
+    with pytest.raises(SpecMismatch, match="one output for segmentation; this one is for classif"):
+        Segmenter(FakeRuntime(red_is_person, spec))
+    with pytest.raises(SpecMismatch, match="fits by letterbox; got center_crop"):
+        Segmenter(FakeRuntime(red_is_person, dataclasses.replace(DEFAULT, fit="center_crop")))
+
+
+@pytest.mark.parametrize("input_hw", [(100_000, 100_000), (16385, 1), (10_000, 10_000)])
+def test_a_size_beyond_memory_is_one_line_at_once(input_hw):
+    with pytest.raises(SpecMismatch, match=r"^A size of \d+x\d+ is too large; expected sides"):
+        Segmenter(FakeRuntime(red_is_person), input_hw=input_hw)

@@ -1,11 +1,18 @@
-"""Averaging over looks: where it must change nothing, what it must equal, and that it is even."""
+"""Averaging predictions: where it must change nothing, what it must equal, that it is even."""
 
 import numpy as np
 import pytest
 
 from seg import Segmenter, SpecMismatch
 from seg.imaging.letterbox import Letterbox
-from seg.predictors.tta import RATIOS, Look, covering, mean_labels, offsets, slide
+from seg.predictors.tta import (
+    RATIOS,
+    Prediction,
+    average_predictions,
+    offsets,
+    scaled_letterbox,
+    slide,
+)
 from seg.runtimes.fake import FakeRuntime
 from seg.spec import ModelSpec, segmentation_outputs
 
@@ -83,16 +90,16 @@ def softmax(scores):
 
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_labels_are_those_of_the_mean_softmax_at_the_frames_size(count):
-    looks, mean = [], 0
+    predictions, mean = [], 0
     for size, is_mirrored in ((16, False), (16, True), (32, False), (32, True)):
         box = Letterbox((90, 120), (size * 3, size * 4), (size * 4, size * 4))
-        look = Look(
+        prediction = Prediction(
             RNG.normal(0, 3, (count, size, size)).astype(np.float32), box, None, is_mirrored
         )
-        whole = np.stack([box.unpack(scores) for scores in look.logits])
+        whole = np.stack([box.unpack(scores) for scores in prediction.logits])
         mean = mean + softmax(whole[:, :, ::-1] if is_mirrored else whole)
-        looks.append(look)
-    assert (mean_labels(looks) == mean.argmax(0)).mean() > 0.9995
+        predictions.append(prediction)
+    assert (average_predictions(predictions) == mean.argmax(0)).mean() > 0.9995
 
 
 def test_huge_logits_do_not_overflow():
@@ -100,7 +107,7 @@ def test_huge_logits_do_not_overflow():
     for count in (2, 3):
         logits = np.full((count, 8, 8), -3e4, np.float32)
         logits[1] = 3e4
-        assert (mean_labels([Look(logits, box), Look(logits, box)]) == 1).all()
+        assert (average_predictions([Prediction(logits, box), Prediction(logits, box)]) == 1).all()
 
 
 def test_windows_slide_by_half_and_the_last_ends_with_the_canvas():
@@ -129,16 +136,18 @@ def test_overlapping_windows_are_averaged():
 
 
 def test_the_shorter_side_gets_the_models_size_as_in_the_original():
-    sizes = [covering((480, 640), (640, 640), (644, 644), 14, ratio).image_hw for ratio in RATIOS]
+    sizes = [
+        scaled_letterbox((480, 640), (640, 640), (644, 644), 14, ratio).image_hw for ratio in RATIOS
+    ]
     assert sizes == [(640, 853), (845, 1126), (1107, 1476), (1459, 1946), (1920, 2560)]
-    box = covering((480, 640), (640, 640), (644, 644), 14, 1.0)
+    box = scaled_letterbox((480, 640), (640, 640), (644, 644), 14, 1.0)
     assert box.canvas_hw == (644, 854)
     # A frame of the canvas's own aspect is seen at ratio 1 as without averaging.
-    assert covering((720, 1280), (360, 640), (364, 644), 14, 1.0) == Letterbox.fit(
+    assert scaled_letterbox((720, 1280), (360, 640), (364, 644), 14, 1.0) == Letterbox.fit(
         (720, 1280), (360, 640), 14
     )
     # Strips stay within reason.
-    assert covering((1, 999), (64, 64), (64, 64), 16, 1.0).canvas_hw == (64, 256)
+    assert scaled_letterbox((1, 999), (64, 64), (64, 64), 16, 1.0).canvas_hw == (64, 256)
 
 
 def test_every_window_has_the_canvas_of_a_static_model():
@@ -168,11 +177,11 @@ def test_other_numbers_of_scales_are_refused(tta):
 
 def test_a_grid_that_cannot_be_put_together_is_refused():
     odd = FakeRuntime(lambda images: np.zeros((1, 2, 5, 5), np.float32), spec())
-    with pytest.raises(SpecMismatch, match="leave --tta out"):
+    with pytest.raises(SpecMismatch, match="omit --tta"):
         Segmenter(odd, tta=1)(scene())
 
 
 def test_the_description_says_what_is_averaged():
     said = Segmenter(FakeRuntime(two), tta=3, guided=True).description
-    assert "averaged over 3 scales" in said and "edges" in said
+    assert "averaged over 3 scales" in said and "edge-refined" in said
     assert "averaged" not in Segmenter(FakeRuntime(two)).description

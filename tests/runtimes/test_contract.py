@@ -1,9 +1,13 @@
 """One suite for every engine: the same network as a torch checkpoint, as ONNX and as OpenVINO."""
 
+import copy
 import dataclasses
+import gc
 import os
 import subprocess
 import sys
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +23,8 @@ from seg.models.nets import build_net
 from seg.runtimes.fake import FakeRuntime
 from seg.runtimes.open import open_runtime
 from seg.runtimes.ov import openvino  # by this door, which keeps it from calling home
-from seg.spec import ModelSpec, segmentation_outputs
+from seg.runtimes.pytorch import TorchRuntime
+from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 
 SPEC = ModelSpec(
     arch="lite",
@@ -133,12 +138,80 @@ def test_closing_twice_is_harmless(files):
         runtime.close()
 
 
-@pytest.mark.parametrize("suffix", ["onnx", "xml"])
-def test_a_closed_session_says_so(files, suffix):
-    runtime = open_runtime(files[suffix], "cpu")
+def test_a_closed_runtime_says_so(runtime):
+    runtime.run(pictures())
     runtime.close()
-    with pytest.raises(EngineFailure, match="closed"):
+    with pytest.raises(EngineFailure, match="closed; open the model again"):
         runtime.run(pictures())
+
+
+def test_a_closed_runtime_keeps_no_network(net):
+    runtime = TorchRuntime(copy.deepcopy(net), SPEC, torch.device("cpu"))
+    kept = weakref.ref(runtime.net)
+    runtime.run(pictures())
+    runtime.close()
+    gc.collect()
+    assert kept() is None
+
+
+def test_threads_get_their_own_answers(runtime):
+    """Each thread has images of its own; a request or a buffer that they shared would mix them."""
+    images = [pictures(hw=hw) * part for part in (0.3, 0.6, 1) for hw in ((64, 96), (32, 64))]
+    expected = [runtime.run(one)["logits"] for one in images]
+
+    def again(index):
+        return [runtime.run(images[index])["logits"] for _ in range(8)]
+
+    with ThreadPoolExecutor(len(images)) as pool:
+        for found, wanted in zip(pool.map(again, range(len(images))), expected, strict=True):
+            for one in found:
+                np.testing.assert_array_equal(one, wanted)
+
+
+def test_a_spec_is_not_replaced_afterwards(runtime):
+    with pytest.raises(AttributeError):
+        runtime.spec = SPEC
+
+
+def renamed(source, target, **changes):
+    """Copies an ONNX file; its spec says something else of it."""
+    model = onnx.load(str(source))
+    spec = dataclasses.replace(SPEC, **changes)
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.save(model, str(target))
+    return target
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_graph_without_the_outputs_of_its_spec_is_one_line(files, tmp_path, engine):
+    path = renamed(files["onnx"], tmp_path / "a.onnx", outputs=segmentation_outputs(("a",), "maps"))
+    with pytest.raises(ArtifactError, match=r"^a\.onnx returns logits; its spec says maps\."):
+        open_runtime(path, "cpu", engine)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_precision_that_is_none_is_one_line(files, tmp_path, engine):
+    model = onnx.load(str(files["onnx"]))
+    text = SPEC.to_json().replace('"float32"', '"float1"')
+    onnx.helper.set_model_props(model, {METADATA_KEY: text})
+    onnx.save(model, str(tmp_path / "a.onnx"))
+    with pytest.raises(ArtifactError, match="says precision is 'float1'; expected one of float32"):
+        open_runtime(tmp_path / "a.onnx", "cpu", engine)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_weights_that_are_not_numbers_make_no_mask(files, tmp_path, engine):
+    """OpenVINO's ReLU makes 0 of a NaN, and the mask would look like one."""
+    model = onnx.load(str(files["onnx"]))
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 4:
+            values = onnx.numpy_helper.to_array(tensor).copy()
+            values[0] = np.nan
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+            break
+    onnx.save(model, str(tmp_path / "nan.onnx"))
+    with pytest.raises((ArtifactError, EngineFailure), match=r"not all numbers|Not every score"):
+        Segmenter(tmp_path / "nan.onnx", "cpu", runtime=engine)(np.zeros((64, 96, 3), np.uint8))
 
 
 def test_the_spec_travels(files):

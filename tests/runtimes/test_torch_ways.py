@@ -93,14 +93,14 @@ def test_a_compiler_that_fails_is_one_line(checkpoint, monkeypatch, capsys):
 
 def test_a_graph_is_replayed_for_each_shape(monkeypatch):
     """The stand-in cannot record torch's own work, so it is given that, to run at each replay."""
-    world, runs, capture = World(), [], cuda.Replay.capture
+    world, runs, capture = World(), [], cuda.CudaGraphRunner.capture
 
     def recorded(self, work, warmups):
         capture(self, work, warmups)
         self._graph.work.append(work)
 
     monkeypatch.setattr(cuda, "torch", cpu_torch(world))
-    monkeypatch.setattr(cuda.Replay, "capture", recorded)
+    monkeypatch.setattr(cuda.CudaGraphRunner, "capture", recorded)
     net = Small().eval()
     net.register_forward_hook(lambda *_: runs.append(world.graph is not None))
     runtime = TorchRuntime(net, SPEC, CPU, modes=("graph",))
@@ -142,4 +142,4 @@ def test_the_flags_arrive(checkpoint):
     assert args.modes == ["graph"] and flags.parse_args([]).modes == []
     with pytest.raises(EngineMissing, match="--graph"):
         cli.segmenter(args)
-    assert pytorch.SAID.keys() == {"compile", "graph"}
+    assert pytorch.MODE_NAMES.keys() == {"compile", "graph"}

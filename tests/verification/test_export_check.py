@@ -141,13 +141,11 @@ class ColorAgreement:
 class MeanColor(Runtime):
     """Returns a vector, under a name of its own."""
 
-    description = "a mean"
-
     def __init__(self, offset=0.0, canvas_hw=None, precision="float32"):
-        self.offset, self.precision = offset, Precision(precision)
-        self.spec = dataclasses.replace(
-            FREE, outputs=(Output("color", "mean_color"),), canvas_hw=canvas_hw
-        )
+        outputs = (Output("color", "mean_color"),)
+        spec = dataclasses.replace(FREE, outputs=outputs, canvas_hw=canvas_hw)
+        super().__init__(spec, "a mean", Precision(precision))
+        self.offset = offset
 
     def _run(self, images):
         return {"color": images.mean((2, 3)) + np.float32(self.offset)}

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from seg import EngineFailure, ParityError, Segmenter
+from seg.imaging.letterbox import Letterbox
 from seg.runtimes.fake import FakeRuntime
-from seg.runtimes.on_device import DeviceFrames
 from seg.verification.gpu_path import check_gpu_path
 from seg.verification.self_test import GOLDEN_KEY, record, synthetic_image, verify
-from tests.on_device import OnDevice
+from tests.fake_gpu import FakeGpuRuntime
 
 
 def network(images):
@@ -25,7 +25,7 @@ def three_classes(images):
 
 @pytest.mark.parametrize("function", [network, three_classes])
 def test_both_ways_agree(function):
-    with Segmenter(OnDevice(function)) as segmenter:
+    with Segmenter(FakeGpuRuntime(function)) as segmenter:
         found = check_gpu_path(segmenter, synthetic_image)
     assert found.max_levels <= 1.01 and found.mean_levels < 0.3 and found.disagreement <= 1e-3
 
@@ -35,63 +35,59 @@ def test_an_engine_on_the_cpu_has_no_such_way():
         assert check_gpu_path(segmenter, synthetic_image) is None
 
 
-def swap_colors(frames, monkeypatch):
-    upload = frames.upload
-    monkeypatch.setattr(frames, "upload", lambda image: upload(image).flip(2))
+def swap_colors(gpu, monkeypatch):
+    upload = gpu.upload
+    monkeypatch.setattr(gpu, "upload", lambda image: upload(image).flip(2))
 
 
-def pad_with_black(frames, monkeypatch):
-    frames._canvas = torch.zeros_like(frames._canvas)
+def pad_with_black(gpu, monkeypatch):
+    gpu._pad_rgb = torch.zeros_like(gpu._pad_rgb)
 
 
-def round_down(frames, monkeypatch):
+def round_down(gpu, monkeypatch):
     """Half a gray level in the mean, and never more than one."""
 
-    def pack(frame):
-        rows, columns = frames._fit
-        height, width = frames.letterbox.image_hw
+    def pack(frame, letterbox):
+        rows, columns = gpu._fit(letterbox)
+        height, width = letterbox.image_hw
         fitted = rows @ frame.permute(2, 0, 1).flip(0).float() @ columns
-        frames._canvas[0, :, :height, :width] = fitted.floor().clamp(0, 255) / 255
-        return frames._canvas
+        canvas = gpu._pad_rgb.expand(1, 3, *letterbox.canvas_hw).contiguous()
+        canvas[0, :, :height, :width] = fitted.floor().clamp(0, 255) / 255
+        return canvas
 
-    monkeypatch.setattr(frames, "pack", pack)
-
-
-def shift_labels(frames, monkeypatch):
-    labels = frames.labels
-    monkeypatch.setattr(frames, "labels", lambda scores: labels(scores).roll(1, 1))
+    monkeypatch.setattr(gpu, "pack", pack)
 
 
-def forget_the_padding(frames, monkeypatch):
+def shift_labels(gpu, monkeypatch):
+    decode = gpu.decode
+    monkeypatch.setattr(gpu, "decode", lambda scores, box: decode(scores, box).roll(1, 1))
+
+
+def forget_the_padding(gpu, monkeypatch):
     """Resizes the whole canvas onto the frame, in place of the part that is not padding."""
-    whole = DeviceFrames(
-        type(frames.letterbox)(
-            frames.letterbox.frame_hw, frames.letterbox.canvas_hw, frames.letterbox.canvas_hw
-        ),
-        (0.0, 0.0, 0.0),
-        frames.device,
-        frames._network,
-    )
-    monkeypatch.setattr(frames, "labels", whole.labels)
+    decode = gpu.decode
+
+    def whole(scores, box):
+        return decode(scores, Letterbox(box.frame_hw, box.canvas_hw, box.canvas_hw))
+
+    monkeypatch.setattr(gpu, "decode", whole)
 
 
 @pytest.mark.parametrize(
     "fault", [swap_colors, pad_with_black, round_down, shift_labels, forget_the_padding]
 )
 def test_a_planted_fault_is_caught(fault, monkeypatch):
-    with Segmenter(OnDevice(network), input_hw=(60, 64)) as segmenter:
-        frames = segmenter.on_device((91, 64))
-        fault(frames, monkeypatch)
+    with Segmenter(FakeGpuRuntime(network), input_hw=(60, 64)) as segmenter:
+        fault(segmenter.gpu, monkeypatch)
         with pytest.raises(ParityError, match="Masks made on the GPU differ"):
             check_gpu_path(segmenter, synthetic_image)
 
 
 def test_the_self_test_of_a_model_includes_it(monkeypatch):
-    with Segmenter(OnDevice(network)) as segmenter:
+    with Segmenter(FakeGpuRuntime(network)) as segmenter:
         segmenter.runtime.metadata = {GOLDEN_KEY: record(FakeRuntime(network))}
         assert "on the GPU the canvas is off by" in str(verify(segmenter))
-        segmenter.letterbox((97, 64))
-        shift_labels(segmenter.on_device((97, 64)), monkeypatch)
+        shift_labels(segmenter.gpu, monkeypatch)
         with pytest.raises(ParityError, match="Masks made on the GPU differ"):
             verify(segmenter)
 
@@ -100,5 +96,8 @@ def test_a_device_that_fails_is_one_line():
     def broken(images):
         raise RuntimeError("out of memory")
 
-    with Segmenter(OnDevice(broken)) as segmenter, pytest.raises(EngineFailure, match="memory"):
+    with (
+        Segmenter(FakeGpuRuntime(broken)) as segmenter,
+        pytest.raises(EngineFailure, match="memory"),
+    ):
         check_gpu_path(segmenter, synthetic_image)

@@ -259,10 +259,10 @@ def test_an_error_while_a_signal_waits_is_the_one_that_is_told(events, sinks):
 
 def test_a_result_that_a_sink_needs_and_nobody_makes_is_said_before_the_first_frame(events):
     class Needy(Kept):
-        needs = ("count", "segment", "classify")
+        needs = ("count", "segmentation", "classification")
 
     sinks = [Kept(events, "a"), Needy(events, "b")]
-    with pytest.raises(SpecMismatch, match=r"of classify, segment; .* makes count"):
+    with pytest.raises(SpecMismatch, match=r"of classification, segmentation; .* makes count"):
         run(Numbers(events), NOTHING, sinks)
     assert events == ENDING and sinks[0].indices == []
 

@@ -14,7 +14,7 @@ FRAME = Frame(IMAGE, 0, 0.0)
 class Everywhere:
     """Finds the first class in every pixel."""
 
-    task = "segment"
+    task = "segmentation"
 
     def __call__(self, image):
         return Mask(np.ones(image.shape[:2], np.uint8), ("background", "person"))
@@ -28,11 +28,11 @@ def test_each_predictor_is_timed_under_its_task_and_its_result_drawn_and_passed_
     meter, first = Meter(), overlay()
     pipeline = Pipeline([Everywhere()], first, meter)
     processed = pipeline(FRAME)
-    assert pipeline.tasks == ("segment",) == tuple(processed.results)
-    assert processed.results["segment"].labels.all()
+    assert pipeline.tasks == ("segmentation",) == tuple(processed.results)
+    assert processed.results["segmentation"].labels.all()
     assert (processed.image == first.style.palette[1]).all() and not IMAGE.any()
     assert [(name, len(times)) for name, times in meter.stages.items()] == [
-        ("segment", 1),
+        ("segmentation", 1),
         ("overlay", 1),
     ]
 

@@ -17,7 +17,7 @@ from seg.video.sinks import ImageFiles, MaskFolder, Window
 
 IMAGE = np.full((30, 40, 3), (10, 20, 200), np.uint8)
 LABELS = np.arange(1200, dtype=np.int64).reshape(30, 40).astype(np.uint8)
-PROCESSED = Processed(IMAGE, {"segment": Mask(LABELS, ("background", "person"))})
+PROCESSED = Processed(IMAGE, {"segmentation": Mask(LABELS, ("background", "person"))})
 
 
 def frame(index, name=""):

@@ -1,6 +1,6 @@
 """The layers of DINOv2's ViT; attribute names are the official keys.
 
-Shape letters are those of `seg.models.backbones.vit`; T is all tokens of a picture, 1 + R + N.
+Shape letters are those of `seg.models.backbones.vit`; T is all tokens of an image, 1 + R + N.
 """
 
 from typing import Literal
@@ -14,7 +14,7 @@ FeedForward = Literal["mlp", "swiglu"]
 
 
 class PatchEmbed(nn.Module):
-    """Cuts pictures into patches of 14 pixels: `(B, 3, H, W)` -> `(B, N, D)`."""
+    """Cuts images into patches of 14 pixels: `(B, 3, H, W)` -> `(B, N, D)`."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

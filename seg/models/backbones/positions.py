@@ -1,4 +1,4 @@
-"""Position embeddings for pictures of any size, by DINOv2's own two recipes, and a cache of them.
+"""Position embeddings for images of any size, by DINOv2's own two recipes, and a cache of them.
 
 Shape letters are those of `seg.models.backbones.vit`.
 """
@@ -66,12 +66,12 @@ def _bicubic(places: Tensor, side: int, is_trained: Tensor) -> Tensor:
     """Returns what each of `(n,)` places takes from each of `side`, `(n, side)`."""
     # The trained grid is returned untouched by the original: factor 1 is the identity.
     factor = torch.where(is_trained, 1.0, (places[-1] + 1.1) / side)
-    centres = (places + 0.5) / factor - 0.5
-    left = centres.floor()
-    weights = torch.zeros_like(centres)[:, None]
+    centers = (places + 0.5) / factor - 0.5
+    left = centers.floor()
+    weights = torch.zeros_like(centers)[:, None]
     for tap in (-1, 0, 1, 2):
         source = (left + tap).clamp(0, side - 1)[:, None]
-        share = _kernel((centres - left - tap).abs())[:, None]
+        share = _kernel((centers - left - tap).abs())[:, None]
         weights = weights + share * (source == torch.arange(side, dtype=torch.float32))
     return weights
 
@@ -86,12 +86,12 @@ def _kernel(distance: Tensor, a: float = -0.75) -> Tensor:
 class PositionCache:
     """The last few resized embeddings of one frozen parameter.
 
-    Interpolation costs milliseconds for each picture and gives what it gave the time before. It
+    Interpolation costs milliseconds for each image and gives what it gave the time before. It
     also keeps a bicubic resize out of exported graphs: an export traces with weights that hold no
     values, so it takes the embedding of the last ordinary call with that size as a constant.
 
     An entry dies with the values it came from: it is used only while the parameter's identity,
-    storage and version are what they were. Optimiser steps, loading, and moves to another device
+    storage and version are what they were. Optimizer steps, loading, and moves to another device
     or dtype all change one of them. Two cases are never cached: a parameter that requires a
     gradient, and `torch.compile`. Only writing through `.data` goes unseen; take `torch.no_grad()`.
 

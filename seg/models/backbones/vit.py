@@ -2,7 +2,7 @@
 
 Shape letters, here and in every network of this package:
 
-    B  pictures             H W  height and width in pixels, multiples of 14
+    B  images             H W  height and width in pixels, multiples of 14
     C  channels, classes    h w  height and width of the patch grid, H / 14 and W / 14
     D  width of a token     N    patches, h * w          R  register tokens
 
@@ -64,10 +64,10 @@ CONFIGS = {
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What the network says of pictures after one of its blocks.
+    """Tokens of some images after one of the network's blocks.
 
     Attributes:
-        cls: `(B, D)`, one token for the whole picture.
+        cls: `(B, D)`, one token for the whole image.
         registers: `(B, R, D)`; R is 0 for models without.
         patches: `(B, N, D)`, row by row.
         grid_hw: `(h, w)`.
@@ -123,7 +123,7 @@ class DinoVisionTransformer(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns the normalised class token, `(B, D)`; arguments as `intermediate_tokens`."""
+        """Returns the normalized class token, `(B, D)`; arguments as `intermediate_tokens`."""
         return self.forward_features(images).cls
 
     def forward_features(self, images: Tensor, masks: Tensor | None = None) -> Tokens:
@@ -147,7 +147,7 @@ class DinoVisionTransformer(nn.Module):
         """Runs the network as far as needed and returns the tokens after some of its blocks.
 
         Args:
-            images: `(B, 3, H, W)` RGB, normalised by ImageNet's mean and deviation.
+            images: `(B, 3, H, W)` RGB, normalized by ImageNet's mean and standard deviation.
             layers: Blocks to read, from 0.
             norm: Puts every layer through the one final norm, as the official heads expect.
             masks: `(B, N)` bool; true replaces a patch by the mask token.
@@ -177,7 +177,7 @@ class DinoVisionTransformer(nn.Module):
             )
 
     def embed(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
-        """Turns pictures into the tokens that enter the first block, `(B, 1 + R + N, D)`."""
+        """Turns images into the tokens that enter the first block, `(B, 1 + R + N, D)`."""
         check_input(images)
         patches = self.patch_embed(images)
         if masks is not None:

@@ -1,0 +1,197 @@
+"""Predictor: an image in, a result out, on any runtime."""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from seg.closing import Closing
+from seg.errors import EngineFailure, SpecMismatch
+from seg.files.default_artifacts import DEFAULT_MODEL
+from seg.imaging.letterbox import Letterbox, Size, check_image, check_size, hw_of
+from seg.kinds import Device
+from seg.results import Float32, UInt8
+from seg.runtimes.base import Runtime
+from seg.runtimes.open import open_runtime
+from seg.spec import Output
+
+MAX_BATCH = 8  # images that a list is cut into; more hold memory and gain no speed
+
+ResultT = TypeVar("ResultT")
+
+
+class Predictor(Closing, ABC, Generic[ResultT]):
+    """Turns images of any size into results of one task.
+
+    It keeps nothing of the images it has seen, so threads with frames of different sizes may share
+    one.
+
+    Args:
+        model: A model file (`.onnx`, `.xml`, `.pt`, `.engine`), or a runtime that is already open
+            and stays the caller's to close. Omitted, the embedded model, which finds people.
+        device: A `seg.kinds.Device`; only for a file.
+        input_hw: Size to fit images into, height first; None takes the model's own. A static graph
+            takes any that fits on its canvas.
+        runtime: The `seg.kinds.Engine` for a file; None goes by the suffix.
+        precision: What OpenVINO or torch computes in (`seg.kinds.Engine`); None leaves it the
+            choice.
+        modes: How torch runs, of `compile` and `graph`.
+
+    Attributes:
+        task: What it predicts: a key of `seg.predictors.open.PREDICTORS`, of a spec's outputs, and
+            of the results of a frame.
+        options: Names of the arguments that it has beyond these.
+        runtime: The engine.
+        input_hw: Size that images are fitted into, height first.
+        owns_runtime: Whether closing it closes the runtime.
+
+    Raises:
+        ArtifactError: The file is missing, foreign or damaged.
+        EngineMissing: The engine's package or the device is not available.
+        SpecMismatch: The model is for another task, or a size is not what it takes.
+    """
+
+    task: ClassVar[str]
+    options: ClassVar[Collection[str]] = ()
+
+    def __init__(
+        self,
+        model: str | Path | Runtime = DEFAULT_MODEL,
+        device: str = Device.AUTO,
+        input_hw: Size | None = None,
+        *,
+        runtime: str | None = None,
+        precision: str | None = None,
+        modes: Collection[str] = (),
+    ) -> None:
+        self.owns_runtime = not isinstance(model, Runtime)
+        if not isinstance(model, Runtime):
+            model = open_runtime(model, device, runtime, precision, modes)
+        self.runtime, self._is_closed = model, False
+        spec = model.spec
+        try:
+            self.output: Output = spec.output(self.task)
+            self.input_hw = input_hw or spec.input_hw
+            check_size(self.input_hw)
+            if spec.fit != "letterbox":
+                raise SpecMismatch(f"Expected a model that fits by letterbox; got {spec.fit}.")
+        except SpecMismatch:
+            self.close()
+            raise
+
+    @property
+    def description(self) -> str:
+        """What really runs, for people: architecture, engine, device, precision, size."""
+        height, width = self.input_hw
+        engine = f"{self.runtime.spec.arch} on {self.runtime.description}"
+        return f"{engine}; frames fitted into {width}x{height}"
+
+    def __call__(self, image: UInt8) -> ResultT:
+        """Predicts one image.
+
+        Args:
+            image: uint8 `(H, W, 3)` BGR, any size from 1 x 1. It is not changed.
+
+        Raises:
+            ShapeError: The image has another dtype or layout.
+            EngineFailure: The engine failed, or this is closed.
+        """
+        return self.predict([image])[0]
+
+    def predict(self, images: Sequence[UInt8]) -> list[ResultT]:
+        """Predicts many images, those with the same canvas together.
+
+        The results are those of each image alone, to the rounding of the engine.
+
+        Args:
+            images: Each as of a call, of any sizes.
+
+        Raises:
+            ShapeError: As of a call.
+            EngineFailure: As of a call.
+        """
+        self._check_open()
+        for image in images:
+            check_image(image)
+        letterboxes = [self.letterbox(hw_of(image)) for image in images]
+        results: dict[int, ResultT] = {}
+        for group in _groups(letterboxes):
+            chosen = [images[i] for i in group], [letterboxes[i] for i in group]
+            results |= zip(group, self._predict(*chosen), strict=True)
+        return [results[index] for index in range(len(images))]
+
+    def letterbox(self, frame_hw: Size) -> Letterbox:
+        """Returns the way from images of a size to this model's canvas and back.
+
+        Raises:
+            SpecMismatch: The image, fitted, does not fit on the canvas.
+        """
+        spec = self.runtime.spec
+        return Letterbox.fit(frame_hw, self.input_hw, spec.stride, spec.canvas_hw)
+
+    def pack(self, image: UInt8) -> tuple[Float32, Letterbox]:
+        """Puts an image onto the canvas.
+
+        Args:
+            image: uint8 `(H, W, 3)` BGR. It is not changed.
+
+        Returns:
+            What `run` takes, `(1, 3, H', W')`, and the way back to the image.
+
+        Raises:
+            ShapeError: The image has another dtype or layout.
+        """
+        check_image(image)
+        letterbox = self.letterbox(hw_of(image))
+        return letterbox.pack(image, self.runtime.spec.pad_rgb), letterbox
+
+    def run(self, pixels: Float32) -> Float32:
+        """Runs the network on packed images: `(B, 3, H', W')` -> this task's output, `(B, ...)`.
+
+        Raises:
+            SpecMismatch: The scores are not what the spec says.
+            EngineFailure: The engine failed, or not every score is finite.
+        """
+        scores = self.runtime.run(pixels)[self.output.name]
+        self._check_scores(scores)
+        return scores
+
+    def close(self) -> None:
+        """Frees the engine, unless the runtime was the caller's; harmless twice."""
+        self._is_closed = True
+        if self.owns_runtime:
+            self.runtime.close()
+
+    @abstractmethod
+    def _predict(
+        self, images: Sequence[UInt8], letterboxes: Sequence[Letterbox]
+    ) -> Sequence[ResultT]:
+        """Predicts images that share a canvas, at most `MAX_BATCH`."""
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise EngineFailure("This predictor is closed; open the model again.")
+
+    def _pack_all(self, images: Sequence[UInt8], letterboxes: Sequence[Letterbox]) -> Float32:
+        """Puts images onto one canvas: `(B, 3, H', W')`, which `run` takes."""
+        pad_rgb = self.runtime.spec.pad_rgb
+        pairs = zip(images, letterboxes, strict=True)
+        packed = [letterbox.pack(image, pad_rgb) for image, letterbox in pairs]
+        return packed[0] if len(packed) == 1 else np.concatenate(packed)
+
+    def _check_scores(self, scores: Float32) -> None:
+        if not np.isfinite(scores).all():
+            raise EngineFailure(f"Not every score is finite: {self.runtime.description}.")
+
+
+def _groups(letterboxes: Sequence[Letterbox]) -> Iterator[list[int]]:
+    """Yields the indices of those with the same canvas, at most `MAX_BATCH` at once."""
+    groups: Mapping[Size, list[int]] = defaultdict(list)
+    for index, letterbox in enumerate(letterboxes):
+        groups[letterbox.canvas_hw].append(index)
+    for group in groups.values():
+        for start in range(0, len(group), MAX_BATCH):
+            yield group[start : start + MAX_BATCH]
