@@ -121,7 +121,8 @@ def _add_views(p: argparse.ArgumentParser) -> None:
     _choice(p, "views", text, int)
     text = "draw new views in each epoch and run the backbone on each, as --views 0 does"
     p.add_argument("--no-cache", dest="views", action="store_const", const=0, help=text)
-    text = "where features are kept; default: $DINOSEG_CACHE/features, or runs/cache"
+    text = "where features and videos' frames are kept (default: ~/.cache/dinoseg, or "
+    text += "$DINOSEG_CACHE); what nobody used for 30 days is deleted"
     p.add_argument("--cache-dir", type=Path, metavar="DIR", help=text)
     _choice(p, "samples", "views in an epoch, None: as many as pictures", cli.positive)
     _choice(p, "batch", "views in a step", cli.positive)
@@ -183,9 +184,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.data.check import check_samples
     from seg.data.split import select_validation_set
     from seg.data.unlabeled import open_unlabeled
+    from seg.files.cache_folders import cache_folder
     from seg.models.nets import check_arch
     from seg.runtimes.pytorch import pick_device
-    from seg.training.cache import default_folder
     from seg.training.comparison import write
     from seg.training.run import Run
     from seg.training.start import check_start
@@ -200,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     texts = config.data or (str(penn_fudan.download()),)
     config = dataclasses.replace(config, data=texts)
     sets = [open_dataset(text, config.classes) for text in texts]
-    frames = (args.cache_dir or default_folder()) / "frames"
+    frames = args.cache_dir / "frames" if args.cache_dir else cache_folder("frames")
     sets += open_unlabeled(config.images, config.classes, frames)
     for data in sets:
         parts = f"{len(data.train)} train, {len(data.valid)} valid"

@@ -1,6 +1,5 @@
 """Penn-Fudan: 170 street images with masks that number the people; downloaded when asked for."""
 
-import os
 import tempfile
 import zipfile
 import zlib
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from seg.data.samples import Sample, instance_table
 from seg.errors import ArtifactError, SpecMismatch
+from seg.files.cache_folders import cache_folder
 from seg.files.download import fetch
 from seg.files.lock import open_locked
 from seg.notes import note
@@ -35,18 +35,13 @@ def samples(masks: Path, images: Sequence[Path], classes: Sequence[str]) -> list
     return [Sample(path, masks / f"{path.stem}_mask.png", table) for path in images]
 
 
-def cache_folder() -> Path:
-    """Returns where downloads are kept: `$DINOSEG_CACHE`, or `~/.cache/dinoseg`."""
-    return Path(os.environ.get("DINOSEG_CACHE") or Path.home() / ".cache" / "dinoseg")
-
-
 def download(cache: Path | None = None, url: str = URL, size: int | None = SIZE) -> Path:
     """Downloads and unpacks the data set unless it is there already; says its terms on stderr.
 
     Of several processes that want it, one does the work and the others wait for it.
 
     Args:
-        cache: Folder to keep it in; None takes `cache_folder`.
+        cache: Folder to keep it in; None takes that of `seg.files.cache_folders`.
         url: Address of the zip.
         size: Its bytes; None takes any.
 
@@ -56,7 +51,7 @@ def download(cache: Path | None = None, url: str = URL, size: int | None = SIZE)
     Raises:
         ArtifactError: The address cannot be reached, or gives something else.
     """
-    cache = cache or cache_folder()
+    cache = cache or cache_folder("datasets")
     place, archive = cache / FOLDER, cache / f"{FOLDER}.zip"
     if is_official(place):
         return place

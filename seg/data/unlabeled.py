@@ -11,6 +11,7 @@ from seg.data.samples import DataSet, Sample, ignore_table
 from seg.data.segmentation_folders import find_images
 from seg.errors import DataError, SourceError
 from seg.files.atomic import atomic_write
+from seg.files.cache_folders import use_entry
 from seg.files.checksum import sha256_of
 from seg.imaging.image_io import IMAGE_SUFFIXES, count_images
 from seg.imaging.letterbox import resize
@@ -72,6 +73,7 @@ def distinct_frames(video: Path, cache: Path) -> Path:
     """
     folder = cache / f"{video.stem}-{sha256_of(video)[:16]}"
     done = folder / "frames.txt"
+    use_entry(folder)
     if done.exists():
         return folder
     kept: list[Float32] = []

@@ -12,8 +12,9 @@ from seg.doctor.check import Check, State, first_line
 from seg.doctor.engines import check_engine, check_gpu
 from seg.doctor.video import check_h264, check_windows
 from seg.errors import SegError
+from seg.files.cache_folders import cache_root
 from seg.files.checksum import sha256_of
-from seg.files.default_artifacts import DEFAULT_MODEL, WEIGHTS
+from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.kinds import Engine
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes import environment
@@ -39,7 +40,8 @@ def run_checks(model: Path = DEFAULT_MODEL) -> Iterator[Check]:
     yield check_windows()
     yield check_model(model)
     yield check_official_weights()
-    yield from dict.fromkeys(check_disk(folder) for folder in (Path(), WEIGHTS.parent))
+    yield check_disk(Path())
+    yield check_cache()
 
 
 def check_model(path: Path) -> Check:
@@ -73,7 +75,7 @@ def check_official_weights() -> Check:
 
 
 def check_disk(folder: Path) -> Check:
-    """Says how much room there is where results or weights go."""
+    """Says how much room there is where results go."""
     try:
         place = folder.resolve(strict=True)
         free_mb = shutil.disk_usage(place).free // 10**6
@@ -81,3 +83,17 @@ def check_disk(folder: Path) -> Check:
         return Check("disk", "fail", f"{folder}: {error.strerror}")
     state: State = "ok" if free_mb >= NEEDED_MB else "fail"
     return Check("disk", state, f"{free_mb / 1000:.1f} GB free in {place}")
+
+
+def check_cache() -> Check:
+    """Says where caches are and how large they are."""
+    try:
+        root = cache_root()
+        size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    except (OSError, SegError) as error:
+        return Check("cache", "fail", first_line(error))
+    if not root.exists():
+        return Check("cache", "absent", f"{root} holds nothing yet")
+    return Check(
+        "cache", "ok", f"{size / 1e9:.1f} GB in {root}; may be deleted while nothing trains"
+    )

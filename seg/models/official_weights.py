@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seg.errors import ArtifactError
+from seg.files.cache_folders import cache_folder
 from seg.files.checksum import sha256_of
 from seg.files.default_artifacts import WEIGHTS
 from seg.files.download import fetch
@@ -36,8 +37,8 @@ def load_backbone(
     Args:
         name: A key of `seg.models.backbones.vit.CONFIGS`, such as `dinov2_vits14`.
         weights: A file in the official format; `random` for untrained weights, the same on each
-            call; None looks for the official file in `weights/` of the repository,
-            then in torch hub's cache, and downloads it into that cache.
+            call; None looks for the official file in `weights/` of the repository, in torch hub's
+            cache and in ours, and downloads it into ours.
         layers: Blocks to read, from 0; None takes the last four.
 
     Returns:
@@ -73,7 +74,7 @@ def find_official(name: str) -> Path:
 def find_file(
     file_name: str, folder: str, size: int | None = None, sha256: str | None = None
 ) -> Path:
-    """Looks for one of Meta's files in `weights/` and torch hub's cache, else downloads it there.
+    """Looks for one of Meta's files here, else downloads it into the cache.
 
     Args:
         file_name: The file's official name.
@@ -103,8 +104,10 @@ def _find_local(file_name: str) -> Path | None:
     return next((path for path in _places(file_name) if path.is_file()), None)
 
 
-def _places(file_name: str) -> tuple[Path, Path]:
-    return WEIGHTS / file_name, Path(torch.hub.get_dir()) / "checkpoints" / file_name
+def _places(file_name: str) -> list[Path]:
+    """Returns where a file may be; a download goes to the last one."""
+    hub = Path(torch.hub.get_dir()) / "checkpoints"
+    return [folder / file_name for folder in (WEIGHTS, hub, cache_folder("weights"))]
 
 
 def _file_name(name: str) -> str:

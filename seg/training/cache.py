@@ -9,7 +9,6 @@ run that is killed goes on where it was, and two runs at once share what either 
 import hashlib
 import json
 import math
-import os
 import shutil
 import zlib
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from seg.errors import ArtifactError
 from seg.files.atomic import atomic_write, remove_temp_files
+from seg.files.cache_folders import cache_folder, use_entry
 from seg.results import UInt8
 
 Float16 = npt.NDArray[np.float16]
@@ -32,16 +32,16 @@ STALE_S = 3600.0
 
 
 def default_folder() -> Path:
-    """Returns where features are kept: `$DINOSEG_CACHE/features`, or `runs/cache`."""
-    root = os.environ.get("DINOSEG_CACHE")
-    return Path(root) / "features" if root else Path("runs") / "cache"
+    """Returns where features are kept."""
+    return cache_folder("features")
 
 
 class Cache:
     """Features and labels of views, for one backbone.
 
     Args:
-        folder: Holds the caches of all backbones; may be deleted whenever nothing trains.
+        folder: Holds the caches of all backbones; may be deleted whenever nothing trains. One that
+            nobody used for 30 days is (`seg.files.cache_folders`).
         backbone: What the features depend on beside the view: name, layers, hash of the weights.
 
     Attributes:
@@ -52,6 +52,7 @@ class Cache:
         self.backbone = dict(backbone)
         self.folder = folder / f"{backbone['arch']}-{_digest(backbone)[:16]}"
         self._checked: set[Path] = set()
+        use_entry(self.folder)
         remove_temp_files(self.folder, STALE_S)
 
     def get(self, key: Key, make: Callable[[], tuple[Float16, UInt8]]) -> tuple[Float16, UInt8]:

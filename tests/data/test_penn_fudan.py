@@ -93,16 +93,14 @@ def test_of_several_processes_one_downloads_and_the_others_wait(
     assert [path.name for path in cache.iterdir()] == ["PennFudanPed"]
 
 
-def test_the_cache_is_in_the_home_unless_said_otherwise(
+def test_a_data_set_that_is_in_the_cache_is_not_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DINOSEG_CACHE", str(tmp_path))
-    (tmp_path / "PennFudanPed/PNGImages").mkdir(parents=True)
-    (tmp_path / "PennFudanPed/PedMasks").mkdir()
-    assert penn_fudan.download() == tmp_path / "PennFudanPed"
-    monkeypatch.delenv("DINOSEG_CACHE")
-    monkeypatch.setattr(Path, "home", lambda: Path("/home/someone"))
-    assert penn_fudan.cache_folder() == Path("/home/someone/.cache/dinoseg")
+    folder = tmp_path / "datasets" / "PennFudanPed"
+    (folder / "PNGImages").mkdir(parents=True)
+    (folder / "PedMasks").mkdir()
+    assert penn_fudan.download() == folder
 
 
 def test_without_a_network_the_error_says_what_to_do(

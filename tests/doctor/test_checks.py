@@ -67,3 +67,13 @@ def test_the_network_that_tries_engines_returns_the_first_two_channels():
     onnx.checker.check_model(network, full_check=True)
     (logits,) = ReferenceEvaluator(network).run(None, {"images": images})
     np.testing.assert_array_equal(logits, images[:, :2])
+
+
+def test_caches_are_weighed(tmp_path, monkeypatch):
+    monkeypatch.setenv("DINOSEG_CACHE", str(tmp_path / "cache"))
+    assert checks.check_cache().state == "absent"
+    (tmp_path / "cache" / "features").mkdir(parents=True)
+    with (tmp_path / "cache" / "features" / "a").open("wb") as file:
+        file.truncate(2_500_000_000)  # bytes that were never written take no room
+    found = checks.check_cache()
+    assert found.state == "ok" and found.text.startswith(f"2.5 GB in {tmp_path / 'cache'}; ")

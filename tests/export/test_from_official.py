@@ -211,12 +211,13 @@ def test_official_names_are_looked_for_and_downloaded(tmp_path, monkeypatch):
     monkeypatch.setattr(official, "fetch", lambda url, path, **_: asked.append((url, path)))
     monkeypatch.setattr(official, "WEIGHTS", tmp_path)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("DINOSEG_CACHE", str(tmp_path / "cache"))
     name = "dinov2_vitb14_ade20k_linear_head.pth"
     path = find_head(name)
     assert asked == [
         (f"https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/{name}", path),
     ]
-    assert path.parent == tmp_path / "torch" / "hub" / "checkpoints"
+    assert path.parent == tmp_path / "cache" / "weights"
     (tmp_path / name).write_text("here")
     assert find_head(name) == tmp_path / name and len(asked) == 1
     assert official_heads.arch_of(path) == "dinov2_vitb14"

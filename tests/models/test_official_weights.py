@@ -22,12 +22,14 @@ def places(tmp_path, monkeypatch):
     """Empty places to look in, and a download that is refused."""
     monkeypatch.setattr(official, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("DINOSEG_CACHE", str(tmp_path / "cache"))
 
     def refuse(url, path, **checks):
         raise ArtifactError(f"Cannot download {url} to {path} with {checks}.")
 
     monkeypatch.setattr(official, "fetch", refuse)
-    return {"repository": tmp_path / "weights", "hub": tmp_path / "torch" / "hub" / "checkpoints"}
+    hub = tmp_path / "torch" / "hub" / "checkpoints"
+    return {"repository": tmp_path / "weights", "hub": hub, "cache": tmp_path / "cache" / "weights"}
 
 
 @pytest.fixture
@@ -88,14 +90,15 @@ def test_random_weights_are_drawn_as_the_official_code_does():
     assert vit.blocks[0].ls1.gamma.unique().tolist() == [1.0]
 
 
-@pytest.mark.parametrize("place", ["repository", "hub"])
+@pytest.mark.parametrize("place", ["repository", "hub", "cache"])
 def test_a_file_that_is_here_is_not_downloaded(tiny_file, places, place):
     put(tiny_file, places[place], "dinov2_tiny14_pretrain.pth")
     assert load_backbone("dinov2_tiny14").source.startswith("dinov2_tiny14_pretrain.pth sha256:")
 
 
-def test_the_repository_comes_before_the_cache(tiny_file, places):
+def test_the_repository_comes_before_the_caches(tiny_file, places):
     put(tiny_file, places["hub"], "dinov2_tiny14_pretrain.pth")
+    put(tiny_file, places["cache"], "dinov2_tiny14_pretrain.pth")
     first = put(tiny_file, places["repository"], "dinov2_tiny14_pretrain.pth")
     assert official.find_official("dinov2_tiny14") == first
 
@@ -117,7 +120,7 @@ def test_the_official_address_is_asked_for_and_the_cache_filled(name, places, mo
     digest = "b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9"
     checks = {"size": 88_283_115 if known else None, "sha256": digest if known else None}
     assert asked == [((url, path), checks)]
-    assert path == places["hub"] / Path(url).name
+    assert path == places["cache"] / Path(url).name
     assert ("No checksum" in caplog.text) is not known
 
 
