@@ -233,7 +233,9 @@ def test_a_graph_of_raw_frames_is_told_from_a_network_of_images():
 def test_the_shipped_model_is_read():
     with open_runtime(ROOT / "weights" / "person-lite.onnx", "cpu") as runtime:
         assert runtime.spec.classes == ("background", "person")
-        assert runtime.spec == ModelSpec.from_dict(old("person_lite_onnx"))
+        assert runtime.spec.arch == "efficientnet_lite0"
+        assert (runtime.spec.input_hw, runtime.spec.canvas_hw) == ((512, 512), None)
+        assert runtime.spec.mean == (127 / 255,) * 3 and runtime.spec.std == (128 / 255,) * 3
 
 
 def test_a_checkpoint_of_before_is_read(tmp_path):
