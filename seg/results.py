@@ -39,6 +39,6 @@ class Mask:
             raise ShapeError(f"No class '{name}'; this mask has {', '.join(self.classes)}.")
         return np.asarray(self.labels == self.classes.index(name))
 
-    def share(self, name: str) -> float:
-        """Returns the share of the frame, 0..1, that the class called `name` covers."""
+    def area_fraction(self, name: str) -> float:
+        """Returns the fraction of the frame, 0..1, that the class called `name` covers."""
         return float(self.of(name).mean())

@@ -44,7 +44,7 @@ def test_people_on_public_photos_are_found(segment):
 
 @pytest.mark.parametrize(("name", "share"), [("coffee", 0.03), ("rocket", 0.1)])
 def test_photos_without_people_stay_nearly_empty(segment, name, share):
-    assert segment(photo(name)).share("person") < share
+    assert segment(photo(name)).area_fraction("person") < share
 
 
 def test_the_cards_iou_is_reproduced(segment, data_root):

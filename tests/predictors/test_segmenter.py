@@ -43,7 +43,7 @@ def test_a_red_square_is_found_where_it_is(hw):
         truth.astype(np.uint8), np.ones((3, 3))
     )
     assert wrong[near == 0].sum() <= 40
-    assert mask.share("person") == pytest.approx(truth.mean(), abs=0.02)
+    assert mask.area_fraction("person") == pytest.approx(truth.mean(), abs=0.02)
 
 
 @pytest.mark.parametrize("hw", [(1, 1), (1, 999), (999, 1), (2, 3)])
