@@ -1,4 +1,4 @@
-"""GuidedFilter: score maps that follow the edges of the picture."""
+"""GuidedFilter: score maps that follow the edges of an image."""
 
 import cv2
 import numpy as np
@@ -7,19 +7,19 @@ from seg.errors import ShapeError
 from seg.results import Float32
 
 # Variance of the luminance, 0..1, from which on an edge is kept. Of 1e-4 to 1e-1, tried on training
-# pictures (docs/benchmarks.md), those up to 1e-3 score alike, larger ones worse.
+# images (docs/benchmarks.md), those up to 1e-3 score alike, larger ones worse.
 EPSILON = 1e-3
 
 
 class GuidedFilter:
-    """Smooths scores except where the picture has an edge (He et al., TPAMI 2013).
+    """Smooths scores except where the image has an edge (He et al., TPAMI 2013).
 
     In each window the scores are fitted by a linear function of the guide, a = cov / (var + eps),
     and each pixel takes the mean of the windows it is in. Windows are cut at the border. So the
     result is linear in the scores: a margin of two classes may be filtered as one map.
 
     Args:
-        guide: float32 `(H, W)`, 0..1, the picture's luminance.
+        guide: float32 `(H, W)`, 0..1, the image's luminance.
         radius: Windows have sides of 2 radius + 1 pixels.
         epsilon: Guides whose variance in a window is far below it are taken for flat.
 

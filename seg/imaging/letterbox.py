@@ -1,6 +1,13 @@
 """Letterbox: how a frame gets onto the network's canvas, and how scores come back.
 
 The only code that fits, pads or turns BGR into RGB, for training, evaluation and apps alike.
+
+How exact the way there and back is depends on the network's cells, the canvas pixels for which it
+has one score. A mask's edge comes back within 1.7 pixels of the canvas for cells of 1 to 14 pixels.
+Where the frame was enlarged, edges and centroids come back within half a pixel of the frame for
+cells of up to 4. Where it was shrunk, a pixel of the canvas is several of the frame: in a box of
+640, edges of 1080p are off by up to 0.6 pixels with cells of 1 and 4.5 with cells of 14, those of
+3000x4000 by up to 1, 2.5 and 9 with cells of 1, 4 and 14.
 """
 
 import dataclasses
@@ -31,7 +38,7 @@ def round_up(hw: Size, stride: int) -> Size:
 
 
 def resize(array: Array, hw: Size) -> Array:
-    """Resizes `(H, W)` or `(H, W, 3)` to `hw` with half-pixel centres.
+    """Resizes `(H, W)` or `(H, W, 3)` to `hw` with half-pixel centers.
 
     Bilinear down to half the size, area below it: there bilinear skips pixels, and area costs more.
     """
@@ -64,13 +71,13 @@ def resize_matrices(before: Size, after: Size) -> tuple[Float32, Float32]:
 
 def _method(before: Size, after: Size) -> int:
     shrinks = 2 * after[0] < before[0] or 2 * after[1] < before[1]
-    # Where one side grows, OpenCV's area is neither area nor centred.
+    # Where one side grows, OpenCV's area is neither area nor centered.
     grows = after[0] > before[0] or after[1] > before[1]
     return cv2.INTER_AREA if shrinks and not grows else cv2.INTER_LINEAR
 
 
 def to_network(images: Sequence[UInt8]) -> Float32:
-    """Turns pictures of one size into a network's input.
+    """Turns images of one size into a network's input.
 
     Args:
         images: Each uint8 `(H, W, 3)` BGR.
@@ -140,8 +147,8 @@ class Letterbox:
         canvas = canvas_hw or round_up(image_hw, stride)
         if image_hw[0] > canvas[0] or image_hw[1] > canvas[1]:
             raise SpecMismatch(
-                f"A picture of {image_hw[1]}x{image_hw[0]} does not fit on this model's canvas of "
-                f"{canvas[1]}x{canvas[0]}; leave --imgsz out to use the model's own size."
+                f"An image of {image_hw[1]}x{image_hw[0]} does not fit on this model's canvas of "
+                f"{canvas[1]}x{canvas[0]}; omit --imgsz to use the model's own size."
             )
         return cls(frame_hw, image_hw, canvas)
 
@@ -150,7 +157,7 @@ class Letterbox:
 
         Args:
             image: uint8 `(H, W, 3)` BGR of size `frame_hw`.
-            pad_rgb: Colour of the padding, RGB 0..1.
+            pad_rgb: Color of the padding, RGB 0..1.
 
         Returns:
             float32 `(1, 3, *canvas_hw)` RGB, 0..1, a new array.
@@ -159,11 +166,11 @@ class Letterbox:
             ShapeError: The image has another size, dtype or layout.
         """
         height, width = self.image_hw
-        # Padded as bytes, then coloured exactly: a third of the time of a second float canvas.
+        # Padded as bytes, then colored exactly: a third of the time of a second float canvas.
         pixels = to_network([self.pack_bytes(image, pad_rgb)])
-        colour = np.asarray(pad_rgb, np.float32)[:, None, None]
-        pixels[:, :, height:] = colour
-        pixels[:, :, :height, width:] = colour
+        color = np.asarray(pad_rgb, np.float32)[:, None, None]
+        pixels[:, :, height:] = color
+        pixels[:, :, :height, width:] = color
         return pixels
 
     def pack_bytes(self, image: UInt8, pad_rgb: tuple[float, float, float]) -> UInt8:
@@ -206,7 +213,7 @@ class Letterbox:
 
         Args:
             scores: float32 `(h, w)`, covering the canvas; any range, higher is likelier.
-            refine: Filters the map of the fitted picture, float32 of size `image_hw`.
+            refine: Filters the map of the fitted image, float32 of size `image_hw`.
 
         Returns:
             float32 `(H, W)` of size `frame_hw`, a new array.
@@ -218,12 +225,12 @@ class Letterbox:
             raise ShapeError(f"Scores are float32 (h, w); got {scores.dtype} {scores.shape}.")
         on_canvas = resize(scores, self.canvas_hw)
         cut = on_canvas[: self.image_hw[0], : self.image_hw[1]]
-        whole = resize(refine(cut) if refine else cut, self.frame_hw)
-        return whole.copy() if np.shares_memory(whole, scores) else whole
+        on_frame = resize(refine(cut) if refine else cut, self.frame_hw)
+        return on_frame.copy() if np.shares_memory(on_frame, scores) else on_frame
 
 
 def resize_labels(labels: UInt8, hw: Size) -> UInt8:
-    """Resizes labels `(H, W)`, or planes, to `hw` by the nearest pixel, half-pixel centres kept."""
+    """Resizes labels `(H, W)`, or planes, to `hw` by the nearest pixel, half-pixel centers kept."""
     if labels.shape[:2] == hw:
         return labels
     nearest = cv2.resize(labels, (hw[1], hw[0]), interpolation=cv2.INTER_NEAREST_EXACT)

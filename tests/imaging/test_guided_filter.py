@@ -57,7 +57,7 @@ def test_constant_scores_stay_and_on_flat_guides_it_is_two_box_means():
 
 
 def test_scores_that_are_linear_in_the_guide_are_kept():
-    """There a is the slope times var / (var + eps): close to it where the picture has edges."""
+    """There a is the slope times var / (var + eps): close to it where the image has edges."""
     guide = (RNG.random((30, 40)) > 0.5).astype(np.float32)
     scores = 6 * guide - 2
     np.testing.assert_allclose(GuidedFilter(guide, 4)(scores), scores, atol=6 * EPSILON * 8)
@@ -69,8 +69,8 @@ def test_it_is_linear_so_a_margin_is_filtered_as_one_map():
     np.testing.assert_allclose(follow(two - one), follow(two) - follow(one), atol=1e-3)
 
 
-def test_coarse_scores_move_to_the_pictures_edge():
-    """A network with cells of 16 pixels cannot draw an edge at 40; the picture has one there."""
+def test_coarse_scores_move_to_the_images_edge():
+    """A network with cells of 16 pixels cannot draw an edge at 40; the image has one there."""
     image = np.full((128, 128, 3), 40, np.uint8)
     image[:, 40:] = 200
 
@@ -87,7 +87,7 @@ def test_coarse_scores_move_to_the_pictures_edge():
     guided = Segmenter(FakeRuntime(coarse, spec), guided=True)(image).labels
     truth = np.zeros((128, 128), bool)
     truth[:, 40:] = True
-    assert (plain != truth).mean() == 8 / 128  # between the centres of cells
+    assert (plain != truth).mean() == 8 / 128  # between the centers of cells
     assert (guided != truth).mean() <= 2 / 128
 
 

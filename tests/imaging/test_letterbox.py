@@ -22,7 +22,7 @@ settings.load_profile("house")
 
 
 @given(sides, sides, st.sampled_from([14, 32]), st.sampled_from([(640, 640), (360, 640), (70, 98)]))
-def test_the_canvas_is_divisible_and_covers_the_picture(h, w, stride, box):
+def test_the_canvas_is_divisible_and_covers_the_image(h, w, stride, box):
     fit = Letterbox.fit((h, w), box, stride)
     assert fit.canvas_hw[0] % stride == 0 and fit.canvas_hw[1] % stride == 0
     assert all(i <= c < i + stride for i, c in zip(fit.image_hw, fit.canvas_hw, strict=True))
@@ -65,6 +65,39 @@ def test_a_disc_comes_back_within_half_a_pixel(h, w, stride, data):
     assert abs(np.sqrt(back.sum() / np.pi) - np.sqrt(inside.sum() / np.pi)) < 0.5
 
 
+SHRUNK, ENLARGED = [(720, 1280), (1080, 1920), (3000, 4000)], [(100, 140), (300, 500), (600, 640)]
+
+
+def edge_error(hw, cell, place):
+    """Carries a hard disc there and back.
+
+    Returns:
+        How far from the true edge a wrong pixel lies, at most, in pixels of the frame; and how
+        many of these are one of the canvas.
+    """
+    (height, width), radius = hw, 0.3 * min(hw)
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    distance = radius - np.hypot(ys - place[0] * height, xs - place[1] * width)
+    image = np.repeat(255 * (distance > 0).astype(np.uint8)[..., None], 3, 2)
+    fit = Letterbox.fit(hw, (640, 640), 14 if cell == 14 else 32)
+    grid = fit.pack(image, (0, 0, 0))[0, 0]
+    cells = grid.reshape(grid.shape[0] // cell, cell, grid.shape[1] // cell, cell).mean((1, 3))
+    wrong = (fit.unpack(cells - np.float32(0.5)) > 0) != (distance > 0)
+    return float(np.abs(distance[wrong]).max(initial=0)), hw[0] / fit.image_hw[0]
+
+
+@pytest.mark.parametrize("place", [(0.5, 0.5), (0.37, 0.61), (0.42, 0.44)])
+@pytest.mark.parametrize("cell", [1, 4, 14])
+@pytest.mark.parametrize("hw", SHRUNK + ENLARGED)
+def test_edges_come_back_within_two_pixels_of_the_canvas(hw, cell, place):
+    error, frame_pixels = edge_error(hw, cell, place)
+    assert error < 1.7 * frame_pixels
+    if hw in ENLARGED and cell <= 4:
+        assert error < 0.5
+    if hw in SHRUNK and cell == 1:
+        assert error < {720: 0.5, 1080: 0.65, 3000: 1.1}[hw[0]]
+
+
 @given(sides, sides)
 def test_every_size_has_a_way_there_and_back(h, w):
     fit = Letterbox.fit((h, w), (98, 140), 14)
@@ -76,7 +109,7 @@ def test_every_size_has_a_way_there_and_back(h, w):
     np.testing.assert_allclose(scores, 200 / 255, atol=1e-5)
 
 
-def test_padding_is_right_and_bottom_and_has_the_pad_colour():
+def test_padding_is_right_and_bottom_and_has_the_pad_color():
     fit = Letterbox.fit((10, 20), (20, 20), 14)
     pixels = fit.pack(np.zeros((10, 20, 3), np.uint8), (0.25, 0.5, 0.75))
     assert fit.image_hw == (10, 20) and fit.canvas_hw == (14, 28)
@@ -91,7 +124,7 @@ def test_bgr_becomes_rgb_once():
     np.testing.assert_allclose(to_network([pixel])[0, :, 0, 0] * 255, [30, 20, 10], rtol=1e-6)
 
 
-def test_labels_outside_the_picture_are_ignored():
+def test_labels_outside_the_image_are_ignored():
     fit = Letterbox.fit((2, 4), (14, 14), 14)
     packed = fit.pack_labels(np.ones((2, 4), np.uint8))
     assert packed.shape == (14, 14)
@@ -112,7 +145,7 @@ def test_shrinking_far_averages_instead_of_skipping(times):
 
 
 @pytest.mark.parametrize("hw", [(45, 40), (60, 31), (61, 90), (200, 300)])
-def test_other_sizes_are_bilinear_between_the_centres_of_pixels(hw):
+def test_other_sizes_are_bilinear_between_the_centers_of_pixels(hw):
     noise = np.random.default_rng(0).random((60, 60), np.float32)
     rows, columns = ((np.arange(side) + 0.5) * 60 / side - 0.5 for side in hw)
     wide = np.stack([np.interp(columns, np.arange(60), row) for row in noise])
