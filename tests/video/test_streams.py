@@ -1,5 +1,6 @@
 import contextlib
 import os
+import re
 import socketserver
 import threading
 import time
@@ -265,6 +266,40 @@ def test_a_recording_that_breaks_off_gives_its_frames_and_says_so(
     assert 10 < len(numbers) < 40
     assert numbers[:-1] == list(range(len(numbers) - 1))
     assert "w.mp4?*** is cut or damaged: " in source.damage and "secret" not in source.damage
+
+
+def test_a_matroska_recording_that_ends_early_is_said_by_its_length(tmp_path, write_clip):
+    """The server keeps its promise of fewer bytes, and the file cannot be read twice."""
+    data = write_clip(tmp_path / "w.mkv", 50, gop=1).read_bytes()
+    sent = data[: len(data) * 6 // 10]
+    with (
+        serving(respond_with(sent, len(sent))) as address,
+        open_source(f"{address}/w.mkv") as source,
+    ):
+        frames = list(source)
+    assert 10 < len(frames) < 40
+    assert re.search(r"its last [01]\.\d s are missing", source.damage)
+
+
+def test_a_server_that_falls_silent_is_not_waited_for(tmp_path, write_clip, monkeypatch):
+    data = write_clip(
+        tmp_path / "w.mp4", 50, options={"movflags": "+faststart"}, gop=1
+    ).read_bytes()
+    monkeypatch.setattr(streams, "TIMEOUT_MS", 500)
+    is_over, was_silent = threading.Event(), []
+
+    def respond(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data[: len(data) * 6 // 10])
+        was_silent.append(is_over.wait(60))
+
+    with serving(respond) as address, open_source(f"{address}/w.mp4") as source:
+        frames = list(source)
+        is_over.set()
+    assert 10 < len(frames) < 40 and "frames could not be read" in source.damage
+    assert was_silent and all(was_silent)
 
 
 @pytest.mark.parametrize(
