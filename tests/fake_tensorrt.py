@@ -9,6 +9,7 @@ import ctypes
 import dataclasses
 import enum
 import importlib
+import importlib.machinery
 import sys
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
@@ -32,7 +33,7 @@ class World:
     parser_errors: tuple[tuple[str, str, str], ...] = ()
     build_fails: bool = False
     comes_out: str | None = None  # what the inspector says of every engine
-    spoilt: tuple[str, ...] = ()  # rungs that compute something else
+    spoilt: tuple[str, ...] = ()  # precision modes that compute something else
     nan: bool = False  # and that is not a number
     foreign_cache: bool = False
     graph: object = None  # the CUDA graph that is being captured
@@ -42,19 +43,20 @@ class World:
         return self.log.count(what)
 
 
-def rung_of(model: onnx.ModelProto) -> str:
+def mode_of(model: onnx.ModelProto) -> str:
     kinds = {tensor.data_type for tensor in model.graph.initializer}
     if onnx.TensorProto.BFLOAT16 in kinds:
         return "bfloat16"
     if onnx.TensorProto.FLOAT16 not in kinds:
         return "float32"
-    islands = any(node.output[0].endswith("__wide") for node in model.graph.node)
-    return "float16-islands" if islands else "float16"
+    is_mixed = any(node.output[0].endswith("__wide") for node in model.graph.node)
+    return "float16-mixed" if is_mixed else "float16"
 
 
 def module(world: World, version: str) -> ModuleType:
     """Makes the module `tensorrt`; names, signatures and answers are the real ones."""
     trt = ModuleType("tensorrt")
+    trt.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)  # torch looks for one
     log = world.log.append
 
     class ILogger:
@@ -85,7 +87,7 @@ def module(world: World, version: str) -> ModuleType:
             assert config.profiling_verbosity == trt.ProfilingVerbosity.DETAILED
             free = -1 in network.get_input(0).shape
             assert free == bool(config.profiles)
-            log(f"built {rung_of(network.model)}")
+            log(f"built {mode_of(network.model)}")
             return MAGIC + network.model.SerializeToString()
 
     class OnnxParser:
@@ -181,7 +183,7 @@ def module(world: World, version: str) -> ModuleType:
 
         def create_engine_inspector(self):
             names = {"float16": "Half", "bfloat16": "BFloat16", "float32": "Float"}
-            kind = world.comes_out or names[rung_of(self.model).removesuffix("-islands")]
+            kind = world.comes_out or names[mode_of(self.model).removesuffix("-mixed")]
             layer = f'{{"Name": "a "quoted" name", "Outputs": [{{"Format/Datatype": "{kind}"}}]}}'
             cast = '{"LayerType": "Cast", "Inputs": [{"Format/Datatype": "Float"}]}'
             text = f'{{"Layers": [{cast}, {layer}, {layer}, {{"Format/Datatype": "Int64"}}]}}'
@@ -189,7 +191,7 @@ def module(world: World, version: str) -> ModuleType:
 
     class Context:
         def __init__(self, model):
-            self.rung, self.addresses = rung_of(model), {}
+            self.mode, self.addresses = mode_of(model), {}
             self.run = _runner(model)
             self.dims = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
             log("context")
@@ -216,7 +218,7 @@ def module(world: World, version: str) -> ModuleType:
 
         def _execute(self):
             logits = self.run(_at(self.addresses["images"], self.shape).copy())
-            if self.rung in world.spoilt:
+            if self.mode in world.spoilt:
                 logits = np.full_like(logits, np.nan) if world.nan else logits[:, ::-1]
             _at(self.addresses["logits"], logits.shape)[:] = logits
 
@@ -243,7 +245,7 @@ def module(world: World, version: str) -> ModuleType:
 
 
 def _runner(model):
-    if rung_of(model) == "bfloat16":  # ONNX Runtime's CPU has no bfloat16
+    if mode_of(model) == "bfloat16":  # ONNX Runtime's CPU has no bfloat16
         return lambda images: ReferenceEvaluator(model).run(None, {"images": images})[0]
     options = ort.SessionOptions()
     options.log_severity_level = 3
@@ -297,7 +299,7 @@ def cpu_torch(world: World) -> SimpleNamespace:
 def installed(version: str = "10.3.0") -> Iterator[World]:
     """Puts the stand-ins where `import tensorrt` and the runtime find them."""
     world = World()
-    ours = ("seg.runtimes.trt", "seg.exporting.tensorrt")
+    ours = ("seg.runtimes.trt", "seg.exporting.tensorrt", "seg.exporting.engine_builder")
     before = {name: sys.modules.pop(name, None) for name in (*ours, "tensorrt")}
     sys.modules["tensorrt"] = module(world, version)
     try:

@@ -26,6 +26,7 @@ EDGES = {
     ("models", "imaging"),
     ("data", "video"),
     ("training", "evaluation"),
+    ("exporting", "verification"),
 }
 DOORS = {
     "torch": (
@@ -39,7 +40,7 @@ DOORS = {
     "onnxruntime": ("seg/runtimes/ort.py", "seg/exporting/quantization.py"),
     "openvino": ("seg/runtimes/ov.py",),
     "onnx": (
-        *("export/", "seg/exporting/", "seg/verification/export_check.py"),
+        *("seg/exporting/", "seg/verification/export_check.py"),
         "seg/training/start.py",
     ),
     "matplotlib": ("seg/training/", "seg/evaluation/figures.py", "seg/benchmark/chart.py"),

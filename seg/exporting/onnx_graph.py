@@ -20,38 +20,53 @@ from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 23 only from 10.14
 
 
+def takes_any_size(spec: ModelSpec) -> bool:
+    """Tells whether a network of a spec is exported for any size of input."""
+    return spec.arch in CONVOLUTIONAL
+
+
 def export_spec(
     spec: ModelSpec,
     source: Path,
-    imgsz_hw: Size | None,
+    input_hw: Size | None,
     *,
     batch: int | None = None,
-    dynamic: bool = False,
-    precision: str = "float32",
-    outputs: str = "logits",
+    is_dynamic: bool = False,
+    precision: Precision = Precision.FLOAT32,
+    output_kind: str = "logits",
 ) -> ModelSpec:
     """Returns the spec of the exported file: a fixed canvas for DINOv2 and masks, else none.
+
+    Args:
+        spec: The checkpoint's.
+        source: The checkpoint, whose hash is kept.
+        input_hw: Size that images are fitted into; None keeps the checkpoint's.
+        batch: Number of images at once, where the canvas is fixed; None is 1.
+        is_dynamic: Whether DINOv2 is to take any size.
+        precision: Of the weights in the file.
+        output_kind: `logits`, or `mask` for a graph from raw frames to masks.
 
     Raises:
         SpecMismatch: A size or number is to be fixed and free.
     """
-    input_hw = imgsz_hw or spec.input_hw
-    is_free = (spec.arch in CONVOLUTIONAL or dynamic) and outputs == "logits"
-    if dynamic and (spec.arch in CONVOLUTIONAL or spec.arch.endswith("_reg") or not is_free):
+    input_hw = input_hw or spec.input_hw
+    is_mask = output_kind == "mask"
+    is_free = (takes_any_size(spec) or is_dynamic) and not is_mask
+    if is_dynamic and (takes_any_size(spec) or spec.arch.endswith("_reg") or not is_free):
         raise SpecMismatch(
             "--dynamic is for the logits of DINOv2 without registers, whose positions can be "
             "resized inside the graph; a convolutional one takes any size without it."
         )
     if batch and is_free:
-        raise SpecMismatch("--batch fixes a number, and this file takes any; leave it out.")
+        raise SpecMismatch("--batch fixes a number, and this file takes any; omit it.")
     return dataclasses.replace(
         spec,
         input_hw=input_hw,
         canvas_hw=None if is_free else round_up(input_hw, spec.stride),
         batch=None if is_free else batch or 1,
-        precision=Precision(precision),
-        outputs=segmentation_outputs(spec.classes, outputs),
-        input_kind="frames" if outputs == "mask" else "images",
+        precision=precision,
+        outputs=segmentation_outputs(spec.classes, "mask") if is_mask else spec.outputs,
+        input_kind="frames" if is_mask else "images",
         source_sha256=sha256_of(source),
     )
 
@@ -81,14 +96,14 @@ def write_onnx(net: nn.Module, spec: ModelSpec, path: Path, opset: int = OPSET) 
         )
     assert program is not None
     model = program.model_proto
-    _forget_machine(model)
+    _remove_stack_traces(model)
     onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
 
-def _forget_machine(model: onnx.ModelProto) -> None:
-    """Removes the exporter's stack traces, which hold this machine's paths."""
+def _remove_stack_traces(model: onnx.ModelProto) -> None:
+    """Removes the exporter's stack traces, which contain paths of this machine."""
     graph = model.graph
     for thing in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
         del thing.metadata_props[:]

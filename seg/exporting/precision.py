@@ -11,54 +11,47 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from seg.errors import SpecMismatch
+from seg.exporting.precision_modes import PrecisionMode
+from seg.kinds import Precision
 
-# The ladder, presumably fastest first: what a rung computes in.
-RUNGS = {
-    "float16": "float16",
-    "float16-islands": "float16",
-    "bfloat16": "bfloat16",
-    "float32": "float32",
-}
-# Sums of squares and of exponentials, which leave the range of float16 first. Casts around a
-# softmax keep it out of a fused attention, so the islands are the second choice.
-ISLANDS = {"LayerNormalization", "Softmax"}
+# Sums of squares and of exponentials leave the range of float16 first. Casts around a softmax keep
+# it out of a fused attention, so `float16-mixed` is the second choice.
+FP32_OPS = {"LayerNormalization", "Softmax"}
 FLOAT32_INPUTS = {"Resize": (1, 2)}  # the standard has the region and the scales in float32
-TYPES = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16}
 
 
-def rewrite(model: ModelProto, rung: str) -> ModelProto:
-    """Returns a copy of a float32 graph that computes on another rung.
+def convert_precision(model: ModelProto, mode: PrecisionMode) -> ModelProto:
+    """Returns a copy of a float32 graph that computes in another precision.
 
     Inputs and outputs stay float32, with a Cast behind and before; weights become narrow in the
-    file. `float16-islands` computes LayerNormalization and Softmax in float32. TensorRT reads
-    bfloat16 convolutions in every opset, as far as its documents say and untried by us; the ONNX
-    standard has them from 22 on.
+    file. TensorRT reads bfloat16 convolutions in every opset, as far as its documents say and
+    untried by us; the ONNX standard has them from 22 on.
 
     Args:
         model: float32, without subgraphs, every value's type known.
-        rung: One of `RUNGS`.
+        mode: `float16-mixed` computes LayerNormalization and Softmax in float32.
 
     Raises:
         SpecMismatch: The graph has parts that cannot be rewritten.
     """
     copy = ModelProto()
     copy.CopyFrom(model)
-    if rung != "float32":
-        _Rewriting(copy, RUNGS[rung], ISLANDS if rung.endswith("islands") else set()).run()
+    if mode != PrecisionMode.FLOAT32:
+        _GraphRewriter(copy, mode.precision, FP32_OPS if mode.keeps_float32 else set()).run()
     return copy
 
 
-def has_islands(model: ModelProto) -> bool:
-    """Tells whether the rung with islands differs from the one without."""
-    return any(node.op_type in ISLANDS for node in model.graph.node)
+def has_fp32_ops(model: ModelProto) -> bool:
+    """Tells whether `float16-mixed` differs from `float16`."""
+    return any(node.op_type in FP32_OPS for node in model.graph.node)
 
 
-class _Rewriting:
+class _GraphRewriter:
     """One graph on its way to a narrow type; every float value keeps its name and is narrow."""
 
-    def __init__(self, model: ModelProto, precision: str, islands: set[str]) -> None:
-        self.model, self.graph, self.islands = model, model.graph, islands
-        self.narrow = TYPES[precision]
+    def __init__(self, model: ModelProto, precision: Precision, fp32_ops: set[str]) -> None:
+        self.model, self.graph, self.fp32_ops = model, model.graph, fp32_ops
+        self.narrow = TensorProto.DataType.Value(precision.onnx_type)
         self.dtype = helper.tensor_dtype_to_np_dtype(self.narrow)
         self.suffix = f"__{precision}"
 
@@ -97,7 +90,7 @@ class _Rewriting:
         return {name for name, kind in kinds.items() if kind == TensorProto.FLOAT}
 
     def _constants(self) -> Iterator[TensorProto]:
-        """Yields the initialisers, and Constant nodes as if they were some."""
+        """Yields the initializers, and Constant nodes as initializers."""
         yield from self.graph.initializer
         for node in self.graph.node:
             if node.op_type == "Constant":
@@ -110,8 +103,8 @@ class _Rewriting:
 
     def _rewritten(self, node: NodeProto) -> list[NodeProto]:
         """Returns a node in its new types, between the Casts it needs."""
-        is_island = node.op_type in self.islands
-        wide = range(len(node.input)) if is_island else FLOAT32_INPUTS.get(node.op_type, ())
+        is_fp32 = node.op_type in self.fp32_ops
+        wide = range(len(node.input)) if is_fp32 else FLOAT32_INPUTS.get(node.op_type, ())
         before: list[NodeProto] = []
         after: list[NodeProto] = []
         new = NodeProto()
@@ -121,7 +114,7 @@ class _Rewriting:
         for index, name in enumerate(node.output):
             target = self.renamed.get(name, name)
             new.output[index] = target
-            if is_island and name in self.floats:
+            if is_fp32 and name in self.floats:
                 new.output[index] = f"{target}__wide"
                 after.append(_cast(new.output[index], target, self.narrow))
         for attribute in new.attribute:
@@ -149,7 +142,7 @@ class _Rewriting:
         return wide
 
     def _narrowed(self, tensor: TensorProto, name: str) -> TensorProto:
-        with np.errstate(over="ignore"):  # what does not fit is infinite, and seen by the gate
+        with np.errstate(over="ignore"):  # too large is infinite, and fails the check at export
             values = numpy_helper.to_array(tensor).astype(self.dtype)
         return numpy_helper.from_array(values, name)
 

@@ -1,7 +1,7 @@
-"""Quantisation: the same ONNX graph in 8-bit integers, after training, from a few pictures.
+"""Quantization: the same ONNX graph in 8-bit integers, after training, from a few images.
 
 Weights get a scale for each channel; what flows between the layers gets one for each tensor,
-measured on pictures. The file stays one ONNX graph with QuantizeLinear and DequantizeLinear around
+measured on images. The file stays one ONNX graph with QuantizeLinear and DequantizeLinear around
 its layers, which ONNX Runtime and OpenVINO both turn into integer arithmetic.
 """
 
@@ -29,11 +29,15 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from seg.errors import SpecMismatch
 from seg.files.checksum import sha256_of
 from seg.imaging.image_io import read_image
-from seg.predictors.segmenter import Segmenter
+from seg.imaging.letterbox import Letterbox, hw_of
+from seg.kinds import Precision
+from seg.progress import track
 from seg.results import Float32
+from seg.runtimes.open import open_runtime
+from seg.spec import ModelSpec
 
 CALIBRATION_KEY = "dinoseg.calibration"
-MOST = 100  # pictures; more change nothing but the wait
+MAX_IMAGES = 100  # more change nothing but the wait
 # Where the time goes. A Relu is here so that a convolution's range is measured behind it, which
 # doubles the steps that are left. Sums, LayerNormalization, Softmax and Gelu stay float: they cost
 # little, and a residual stream has outliers that 256 steps lose.
@@ -41,61 +45,63 @@ LAYERS = ("Conv", "MatMul", "Gemm")
 OPERATORS = (*LAYERS, "Relu")
 
 
-def quantise(source: Path, target: Path, pictures: Sequence[Path]) -> dict[str, Any]:
+def quantize(source: Path, target: Path, images: Sequence[Path]) -> dict[str, Any]:
     """Writes a float32 model in 8-bit integers.
 
-    The last layer stays float: outlines would show the steps of its scores. MatMul is quantised
+    The last layer stays float: outlines would show the steps of its scores. MatMul is quantized
     where its second factor is a weight, so the two inside an attention stay float as well.
 
     Args:
         source: An ONNX file that `open_runtime` opens, in float32.
         target: Where the other goes; without metadata.
-        pictures: Files as will come later, at least one; of more than `MOST`, so many are taken,
-            spread evenly. The range of a tensor is the mean of each picture's, so an odd one cannot
-            stretch it.
+        images: Files like those to come, at least one; of more than `MAX_IMAGES`, so many are
+            taken, spread evenly. The range of a tensor is the mean of each image's, so an odd one
+            cannot stretch it.
 
     Returns:
         How it was calibrated, plain values for `CALIBRATION_KEY`.
 
     Raises:
-        SpecMismatch: The source is not float32, or has no layer to quantise.
+        SpecMismatch: The source is not float32, or has no layer to quantize.
     """
-    count = min(MOST, len(pictures))
-    taken = [pictures[i] for i in np.linspace(0, len(pictures) - 1, count).astype(int)]
-    with Segmenter(source, device="cpu") as segmenter, tempfile.TemporaryDirectory() as folder:
-        if segmenter.runtime.spec.precision != "float32":
-            raise SpecMismatch(
-                f"'{source.name}' is {segmenter.runtime.spec.precision}; "
-                "int8 is made from a file in float32."
-            )
+    count = min(MAX_IMAGES, len(images))
+    taken = [images[i] for i in np.linspace(0, len(images) - 1, count).astype(int)]
+    with open_runtime(source, "cpu") as runtime:
+        spec = runtime.spec
+    if spec.precision != Precision.FLOAT32:
+        raise SpecMismatch(
+            f"'{source.name}' is {spec.precision}; int8 is made from a file in float32."
+        )
+    with tempfile.TemporaryDirectory() as folder:
         inferred = Path(folder) / "inferred.onnx"
         quant_pre_process(source, inferred, skip_symbolic_shape=True)
-        _quantise(inferred, target, _packed(segmenter, taken))
+        _quantize(inferred, target, _pack(spec, taken))
     digests = "\n".join(sha256_of(path) for path in taken)
     return {
         "pictures": count,
         "pictures_sha256": hashlib.sha256(digests.encode()).hexdigest(),
-        "ranges": "mean of each picture's least and largest",
+        "ranges": "mean of each image's least and largest",
     }
 
 
-def _packed(segmenter: Segmenter, pictures: Sequence[Path]) -> Iterator[Float32]:
-    """Yields each picture as the network gets it, on the way that every frame takes."""
-    for path in pictures:
-        pixels, _ = segmenter.pack(read_image(path))
-        yield np.repeat(pixels, segmenter.runtime.spec.batch or 1, 0)
+def _pack(spec: ModelSpec, images: Sequence[Path]) -> Iterator[Float32]:
+    """Yields each image as the network gets it from the apps, as often as its batch wants."""
+    for path in track(images, "measuring ranges"):
+        image = read_image(path)
+        letterbox = Letterbox.fit(hw_of(image), spec.input_hw, spec.stride, spec.canvas_hw)
+        yield np.repeat(letterbox.pack(image, spec.pad_rgb), spec.batch or 1, 0)
 
 
-def _quantise(source: Path, target: Path, batches: Iterator[Float32]) -> None:
+def _quantize(source: Path, target: Path, batches: Iterator[Float32]) -> None:
     graph = onnx.load(str(source)).graph
     weights = {tensor.name for tensor in graph.initializer}
     layers = [node for node in graph.node if node.op_type in LAYERS]
     # The last layer, and the products inside an attention, whose factors are both computed.
     floats = {node.name for node in layers if node.input[1] not in weights or node is layers[-1]}
     if len(floats) == len(layers):
-        raise SpecMismatch("The graph has no layer to quantise before its last one.")
+        raise SpecMismatch("The graph has no layer to quantize before its last one.")
     logger = logging.getLogger()
-    logger.addFilter(_is_news)
+    logger.addFilter(_is_not_preprocessing_hint)
     try:
         quantize_static(
             source,
@@ -104,7 +110,7 @@ def _quantise(source: Path, target: Path, batches: Iterator[Float32]) -> None:
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(OPERATORS),
             per_channel=True,
-            # With signed activations OpenVINO draws other masks than ONNX Runtime (2026.4, 1.31).
+            # With signed activations OpenVINO's masks differ from ONNX Runtime's (2026.4, 1.31).
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=sorted(floats),
@@ -112,10 +118,10 @@ def _quantise(source: Path, target: Path, batches: Iterator[Float32]) -> None:
             extra_options={"CalibMovingAverage": True},
         )
     finally:
-        logger.removeFilter(_is_news)
+        logger.removeFilter(_is_not_preprocessing_hint)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_not_preprocessing_hint(record: logging.LogRecord) -> bool:
     """Drops the library's advice to pre-process, which comes although that was done."""
     return "pre-processing" not in record.getMessage()
 

@@ -10,41 +10,36 @@ import tensorrt as trt
 from seg.errors import ArtifactError, EngineFailure, EngineMissing, SpecMismatch
 from seg.files.atomic import atomic_write
 from seg.imaging.letterbox import Size
+from seg.kinds import Precision
 from seg.runtimes.trt import Log
 
-# What the inspector calls the types: "Half", or "Channel major FP16 format where channel % 8 == 0".
-INSPECTED = {
-    "float16": r"\b(Half|FP16)\b",
-    "bfloat16": r"\b(BFloat16|BF16)\b",
-    "float32": r"\b(Float|FP32)\b",
-}
+FLOATS = (Precision.FLOAT16, Precision.BFLOAT16, Precision.FLOAT32)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
+class BuildOptions:
     """How to build.
 
     Attributes:
-        batch: Most pictures at once; the engine is fastest with this many.
         workspace: MiB that building may take; None: all of the GPU's.
         timing_cache: File with what earlier builds measured; read where it exists, then written.
         version_compatible: Run on later versions of TensorRT too.
         hardware_compatible: Run on other GPUs from Ampere on too.
     """
 
-    batch: int = 1
     workspace: int | None = None
     timing_cache: Path | None = None
     version_compatible: bool = False
     hardware_compatible: bool = False
 
 
-def build(graph: bytes, canvas_hw: Size, options: Options) -> bytes:
+def build(graph: bytes, canvas_hw: Size, batch: int, options: BuildOptions) -> bytes:
     """Builds a strongly typed engine: it computes in the types of the graph.
 
     Args:
-        graph: A serialised ONNX model of one input, `(B, 3, H, W)`.
+        graph: A serialized ONNX model of one input, `(B, 3, H, W)`.
         canvas_hw: Size of the input.
+        batch: Most images at once; the engine is fastest with this many.
         options: The rest.
 
     Raises:
@@ -68,7 +63,7 @@ def build(graph: bytes, canvas_hw: Size, options: Options) -> bytes:
             faults.append(f"\n  {fault.node_operator()} '{fault.node_name()}': {fault.desc()}")
         raise EngineFailure(f"TensorRT {trt.__version__} cannot read the graph:{''.join(faults)}")
     config = _config(builder, options)
-    _add_profile(builder, config, network.get_input(0), canvas_hw, options.batch)
+    _add_profile(builder, config, network.get_input(0), canvas_hw, batch)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise EngineFailure(f"TensorRT could not build the engine: {log.reason()}")
@@ -78,7 +73,7 @@ def build(graph: bytes, canvas_hw: Size, options: Options) -> bytes:
     return bytes(plan)
 
 
-def _config(builder: trt.Builder, options: Options) -> trt.IBuilderConfig:
+def _config(builder: trt.Builder, options: BuildOptions) -> trt.IBuilderConfig:
     """Returns TensorRT's own form of the options."""
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # else the inspector has no types
@@ -92,7 +87,9 @@ def _config(builder: trt.Builder, options: Options) -> trt.IBuilderConfig:
     path = options.timing_cache
     cache = config.create_timing_cache(path.read_bytes() if path and path.exists() else b"")
     if cache is None or not config.set_timing_cache(cache, False):
-        raise ArtifactError(f"{path} is of another GPU or TensorRT; take another --timing-cache.")
+        raise ArtifactError(
+            f"{path} is of another GPU or TensorRT; choose a different --timing-cache."
+        )
     return config
 
 
@@ -103,7 +100,7 @@ def _add_profile(
     canvas_hw: Size,
     batch: int,
 ) -> None:
-    """Fixes height and width of a free graph, and says how many pictures come at once."""
+    """Fixes height and width of a free graph, and says how many images come at once."""
     if -1 not in tuple(images.shape):
         return
     one, most = (1, 3, *canvas_hw), (batch, 3, *canvas_hw)
@@ -113,8 +110,10 @@ def _add_profile(
         raise EngineFailure(f"TensorRT takes no input between {one} and {most}.")
 
 
-def inspected(engine: trt.ICudaEngine, precision: str) -> dict[str, int]:
+def check_tensor_types(engine: trt.ICudaEngine, precision: Precision) -> dict[str, int]:
     """Counts the engine's tensors of each float type, as its inspector reports them.
+
+    The inspector names a type as `Half`, or within words: `Channel major FP16 format where ...`.
 
     Raises:
         SpecMismatch: Most are not of `precision`, whatever the graph says.
@@ -122,9 +121,10 @@ def inspected(engine: trt.ICudaEngine, precision: str) -> dict[str, int]:
     inspector = engine.create_engine_inspector()
     text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
     # Not parsed as JSON: the inspector does not always escape the names of layers.
-    kinds = re.findall(r'"Format/Datatype":\s*"([^"]*)"', text)
+    found = re.findall(r'"Format/Datatype":\s*"([^"]*)"', text)
+    patterns = {one: rf"\b({'|'.join(one.tensorrt_names)})\b" for one in FLOATS}
     counts = Counter(
-        name for kind in kinds for name, pattern in INSPECTED.items() if re.search(pattern, kind)
+        one.value for name in found for one, pattern in patterns.items() if re.search(pattern, name)
     )
     if not counts or counts.most_common(1)[0][0] != precision:
         seen = ", ".join(f"{count} are {name}" for name, count in counts.items()) or "none is named"

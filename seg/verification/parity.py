@@ -11,6 +11,7 @@ from seg.data.segmentation_folders import find_images
 from seg.errors import ParityError, SpecMismatch
 from seg.imaging.image_io import PHOTOS, photo, read_image
 from seg.predictors.segmenter import Segmenter
+from seg.progress import track
 from seg.results import Float32, UInt8
 from seg.runtimes.base import Runtime
 from seg.spec import SEGMENTATION
@@ -121,7 +122,7 @@ def compare(
         )
     predict, predict_candidate = check.predictor(fitted), check.predictor(candidate)
     pairs, scores = [], []
-    for image in images:
+    for image in track(images, "comparing"):
         pairs.append((predict(image), predict_candidate(image)))
         scores.append(_compare_scores(fitted.outputs, candidate.run(fitted.images)))
     if not pairs:

@@ -13,6 +13,7 @@ from seg import Segmenter, SpecMismatch, cli
 from seg.benchmark.entries import Entry
 from seg.benchmark.parity_check import check
 from seg.exporting import onnx_graph
+from seg.exporting.onnx_export import fit_to_video
 from seg.imaging.image_io import photo
 from seg.imaging.letterbox import Letterbox
 from seg.models.backbone import Backbone
@@ -169,18 +170,22 @@ def test_the_aspect_of_a_video(tmp_path):
     with Mp4Writer(tmp_path / "wide.mp4", fps=25) as writer:
         writer.add(np.zeros((90, 160, 3), np.uint8), 0.0)
         writer.end_of_stream()
-    assert to_onnx.fitted(tmp_path / "wide.mp4", (640, 640)) == (360, 640)
-    assert to_onnx.fitted(tmp_path / "wide.mp4", (180, 640)) == (180, 320)
+    assert fit_to_video(tmp_path / "wide.mp4", (640, 640)) == (360, 640)
+    assert fit_to_video(tmp_path / "wide.mp4", (180, 640)) == (180, 320)
 
 
 @pytest.mark.parametrize(
     ("arch", "choices", "said"),
     [
-        ("lite", {"dynamic": True}, "takes any size without it"),
-        ("dinov2_vits14_reg", {"dynamic": True}, "without registers"),
-        ("dinov2_vits14", {"dynamic": True, "outputs": "mask"}, "--dynamic is for the logits"),
-        ("dinov2_vits14", {"dynamic": True, "batch": 2}, "leave it out"),
-        ("lite", {"batch": 2}, "leave it out"),
+        ("lite", {"is_dynamic": True}, "takes any size without it"),
+        ("dinov2_vits14_reg", {"is_dynamic": True}, "without registers"),
+        (
+            "dinov2_vits14",
+            {"is_dynamic": True, "output_kind": "mask"},
+            "--dynamic is for the logits",
+        ),
+        ("dinov2_vits14", {"is_dynamic": True, "batch": 2}, "omit it"),
+        ("lite", {"batch": 2}, "omit it"),
     ],
 )
 def test_what_contradicts_itself_is_refused(tmp_path, arch, choices, said):

@@ -10,7 +10,7 @@ import torch
 
 from export import to_onnx
 from seg import ParityError, Segmenter, cli
-from seg.exporting import onnx_graph
+from seg.exporting import onnx_export, onnx_graph
 from seg.imaging.image_io import photo
 from seg.models.backbone import Backbone
 from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
@@ -129,7 +129,7 @@ def test_an_export_that_draws_other_masks_leaves_nothing(lite, tmp_path, monkeyp
         write(net, spec, path, opset)
         torch.nn.init.normal_(net.head.weight)
 
-    monkeypatch.setattr(onnx_graph, "write_onnx", write_other)
+    monkeypatch.setattr(onnx_export, "write_onnx", write_other)
     assert export(lite, tmp_path / "person.onnx") == 1
     assert "results differ" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Building engines on a stand-in for TensorRT: ladder, gate, cards. Nothing here ran on a GPU."""
+"""Building engines on a stand-in for TensorRT: modes, checks, metadata. Nothing ran on a GPU."""
 
 import dataclasses
 import json
@@ -8,15 +8,18 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from export import to_trt, trt_check
 from seg import ArtifactError, ParityError, Segmenter, cli
 from seg.benchmark.entries import Entry
 from seg.benchmark.parity_check import check
-from seg.exporting import onnx_graph
-from seg.exporting.precision import RUNGS, rewrite
-from seg.models.checkpoint import load_net
+from seg.exporting.precision import convert_precision
+from seg.exporting.precision_modes import PrecisionMode
+from seg.models.backbones import vit
+from seg.models.checkpoint import load_net, save_net
+from seg.models.nets import build_net
 from seg.runtimes.engine_metadata import EngineCard
 from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
@@ -145,21 +148,21 @@ def test_an_engine_of_an_older_version_carries_no_scores(tensorrt, lite):
     ("norm", "spoilt", "built"),
     [
         (True, (), "float16"),
-        (True, ("float16",), "float16-islands"),
-        (True, ("float16", "float16-islands"), "bfloat16"),
+        (True, ("float16",), "float16-mixed"),
+        (True, ("float16", "float16-mixed"), "bfloat16"),
         (False, ("float16",), "bfloat16"),
         (False, ("float16", "bfloat16"), "float32"),
     ],
 )
-def test_the_first_rung_that_passes_is_kept(tensorrt, tmp_path, norm, spoilt, built, nan, capsys):
+def test_the_first_mode_that_passes_is_kept(tensorrt, tmp_path, norm, spoilt, built, nan, capsys):
     model = network(tmp_path / "net.onnx", norm)
     tensorrt.spoilt, tensorrt.nan = spoilt, nan
     assert build(model) == 0
-    rungs = [line.removeprefix("built ") for line in tensorrt.log if line.startswith("built")]
-    assert rungs == [*spoilt, built] and card_of(model).rung == built
+    modes = [line.removeprefix("built ") for line in tensorrt.log if line.startswith("built")]
+    assert modes == [*spoilt, built] and card_of(model).rung == built
     said = capsys.readouterr().err
-    for rung in spoilt:
-        assert f"{rung}: {'Not every score' if nan else 'The results differ'}" in said
+    for mode in spoilt:
+        assert f"{mode}: {'Not every score' if nan else 'The results differ'}" in said
 
 
 def test_without_pictures_the_free_photos_are_compared(tensorrt, lite):
@@ -168,14 +171,14 @@ def test_without_pictures_the_free_photos_are_compared(tensorrt, lite):
     assert card_of(lite).parity["frames"] == 4
 
 
-def test_no_rung_no_engine(tensorrt, lite, capsys):
-    tensorrt.spoilt = tuple(RUNGS)
+def test_where_no_mode_passes_there_is_no_engine(tensorrt, lite, capsys):
+    tensorrt.spoilt = tuple(PrecisionMode)
     assert build(lite) == 1
-    assert "No precision gives the source's masks" in capsys.readouterr().err
+    assert "No precision gives the source's results" in capsys.readouterr().err
     assert [path.name for path in lite.parent.glob("*.*")] == ["lite.onnx"]
 
 
-def test_one_rung_can_be_asked_for(tensorrt, lite, capsys):
+def test_one_mode_can_be_asked_for(tensorrt, lite, capsys):
     assert build(lite, "--precision", "bfloat16") == 0
     assert card_of(lite).spec.precision == "bfloat16"
     tensorrt.spoilt = ("float32",)
@@ -322,7 +325,7 @@ def test_integers_are_no_source(tensorrt, lite, capsys):
 
 
 def test_a_file_that_is_narrow_already_is_taken_as_it_is(tensorrt, lite):
-    narrow = rewrite(onnx.load(str(lite)), "float16")
+    narrow = convert_precision(onnx.load(str(lite)), PrecisionMode.FLOAT16)
     spec = dataclasses.replace(SPEC, precision="float16")
     helper.set_model_props(narrow, {METADATA_KEY: spec.to_json()})
     path = lite.with_name("narrow.onnx")
@@ -331,36 +334,68 @@ def test_a_file_that_is_narrow_already_is_taken_as_it_is(tensorrt, lite):
     assert card_of(path).rung == "float16" and tensorrt.did("built float16") == 1
 
 
-def test_a_checkpoint_goes_through_the_export(tensorrt, lite, tmp_path, monkeypatch):
-    """The export itself is tested beside; here it is replaced by a copy."""
-    checkpoint = tmp_path / "best.pt"
-    checkpoint.write_bytes(b"weights")
-    commands = []
-
-    def export(command, **_):
-        commands.append(command[2:])
-        to = onnx.load(str(lite))
-        spec = onnx_graph.export_spec(SPEC, checkpoint, None)
-        helper.set_model_props(to, {METADATA_KEY: spec.to_json()})
-        onnx.save(to, command[command.index("--output") + 1])
-        return to_trt.subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(to_trt.subprocess, "run", export)
-    assert build(checkpoint, "--imgsz", 96, 64) == 0
-    assert commands[0][:4] == ["--opset", "18", "--model", str(checkpoint)]
-    assert commands[0][6:] == ["--imgsz", "96", "64"]
-    assert build(checkpoint) == 0 and len(commands) == 1  # it is what was asked for
-    checkpoint.write_bytes(b"other weights")
-    assert build(checkpoint) == 1
+def checkpoint(folder, spec):
+    """Writes a network with drawn weights, and the frame of the disc."""
+    network(folder / "unused.onnx").unlink()
+    torch.manual_seed(0)
+    net = build_net(spec)
+    head = net.head if spec.arch == "lite" else net.head.conv_seg
+    torch.nn.init.normal_(head.weight)
+    save_net(folder / f"{spec.arch}.pt", net, spec)
+    return folder / f"{spec.arch}.pt"
 
 
-def test_an_export_that_fails_is_not_built(tensorrt, tmp_path, capfd):
-    checkpoint = network(tmp_path / "net.onnx").with_name("bad.pt")
-    checkpoint.write_bytes(b"no checkpoint")
-    assert build(checkpoint) == 1
-    said = capfd.readouterr().err
-    assert "bad.pt is not a checkpoint" in said and "could not be exported" in said
-    assert not tensorrt.log
+@pytest.fixture
+def tiny14(monkeypatch, tmp_path):
+    """A checkpoint of a tiny DINOv2."""
+    tiny = vit.ViTConfig(embed_dim=48, depth=1, num_heads=3)
+    monkeypatch.setitem(vit.CONFIGS, "tiny14", tiny)
+    return checkpoint(tmp_path, dataclasses.replace(SPEC, arch="tiny14", stride=14, layers=(0,)))
+
+
+def test_a_checkpoint_of_any_size_becomes_an_engine_of_several_images(tensorrt, tmp_path, capsys):
+    path = checkpoint(tmp_path, SPEC)
+    assert build(path, "--batch", 3, "--imgsz", 96, 64, "--precision", "float32") == 0
+    assert tensorrt.did("profile 1..3 of 64x96") == 1
+    card = card_of(path)
+    assert (card.batch, card.spec.batch, card.parity["frames"]) == (3, None, 1)
+    assert "ONNX: compared with torch" in capsys.readouterr().err
+    assert build(path, "--batch", 3) == 0 and tensorrt.did("built float32") == 1
+    path.write_bytes(path.read_bytes() + b" ")
+    assert build(path, "--batch", 3) == 1
+    assert "its source is another" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_one_canvas_keeps_batch_and_images(tensorrt, tiny14):
+    path = tiny14
+    assert build(path, "--batch", 2, "--precision", "float32") == 0
+    card = card_of(path)
+    assert (card.batch, card.spec.batch, card.spec.canvas_hw) == (2, 2, (70, 98))
+    assert card.parity["frames"] == 1  # those of --input, not the four photos
+    assert not [line for line in tensorrt.log if line.startswith("profile")]
+    images = np.random.default_rng(0).random((3, 3, 70, 98), np.float32)
+    with Segmenter(path.with_suffix(".engine")) as built, Segmenter(path, "cpu") as source:
+        got, expected = (one.runtime.run(images)["logits"] for one in (built, source))
+    np.testing.assert_allclose(got, expected, atol=1e-3)
+
+
+def test_a_checkpoint_that_is_none_is_not_built(tensorrt, tmp_path, capsys):
+    path = network(tmp_path / "net.onnx").with_name("bad.pt")
+    path.write_bytes(b"no checkpoint")
+    assert build(path) == 1
+    said = capsys.readouterr().err
+    assert "bad.pt is not a checkpoint" in said
+    assert not tensorrt.log and not path.with_suffix(".engine").exists()
+
+
+def test_renamed_and_unknown_modes_are_usage_errors(lite, capsys):
+    for name, said in (
+        ("float16-islands", "'float16-islands' is now 'float16-mixed'"),
+        ("float17", "expected one of auto, float16, float16-mixed, bfloat16, float32"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            build(lite, "--precision", name)
+        assert said in capsys.readouterr().err
 
 
 def test_without_a_gpu_there_is_one_line(tensorrt, lite, capsys):
@@ -432,8 +467,6 @@ def _no_dino(checked):
 
 
 def test_the_random_dinov2_is_one(tmp_path, monkeypatch):
-    from seg.models.backbones import vit
-
     tiny = vit.ViTConfig(embed_dim=48, depth=4, num_heads=3)
     monkeypatch.setitem(vit.CONFIGS, "dinov2_vits14", tiny)
     for name in ("one.pt", "two.pt"):
@@ -442,7 +475,3 @@ def test_the_random_dinov2_is_one(tmp_path, monkeypatch):
     assert (spec.arch, spec.backbone, spec.stride) == ("dinov2_vits14", "random", 14)
     other = load_net(tmp_path / "two.pt")[0].state_dict()
     assert all(other[key].equal(value) for key, value in net.state_dict().items())
-
-
-def test_the_command_offers_every_rung():
-    assert tuple(RUNGS) == to_trt.RUNGS

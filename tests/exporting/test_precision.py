@@ -12,7 +12,8 @@ from onnx.reference import ReferenceEvaluator
 
 from seg import Segmenter, SpecMismatch
 from seg.exporting.onnx_graph import write_onnx
-from seg.exporting.precision import RUNGS, has_islands, rewrite
+from seg.exporting.precision import convert_precision, has_fp32_ops
+from seg.exporting.precision_modes import PrecisionMode
 from seg.imaging.image_io import photo
 from seg.models.backbone import Backbone
 from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
@@ -69,13 +70,16 @@ def runtime_of(model):
     return FakeRuntime(lambda images: network.run(None, {"images": images})[0], SPEC)
 
 
-@pytest.mark.parametrize("rung", ["float16", "float16-islands", "bfloat16"])
-def test_masks_stay_within_the_gate(dino, rung):
+NARROW = [mode for mode in PrecisionMode if mode != "float32"]
+
+
+@pytest.mark.parametrize("mode", NARROW)
+def test_masks_stay_within_the_tolerances(dino, mode):
     model = onnx.load(str(dino))
     frames = [photo("astronaut")[:256], photo("hopper")[:300]]
     with Segmenter(dino, "cpu") as wide:
-        narrow = runtime_of(rewrite(model, rung))
-        parity = compare(wide.runtime, narrow, frames).require(RUNGS[rung])
+        narrow = runtime_of(convert_precision(model, mode))
+        parity = compare(wide.runtime, narrow, frames).require(mode.precision)
         shares = [wide(frame).labels.mean() for frame in frames]
     assert all(0.02 < share < 0.98 for share in shares) and parity.max_difference > 1e-4
 
@@ -85,26 +89,26 @@ def test_each_rung_is_as_far_off_as_its_mantissa_says(dino):
     images = np.random.default_rng(0).random((1, 3, 140, 140), dtype=np.float32)
     expected = run(model, images=images)
     error = {}
-    for rung in RUNGS:
-        (found,) = ReferenceEvaluator(rewrite(model, rung)).run(None, {"images": images})
-        error[rung] = np.abs(found - expected).max()
+    for mode in PrecisionMode:
+        (found,) = ReferenceEvaluator(convert_precision(model, mode)).run(None, {"images": images})
+        error[mode] = np.abs(found - expected).max()
     scale = np.abs(expected).max()
     assert error["float32"] < 1e-5 * scale  # 24, 11 and 8 bits
-    for rung in ("float16", "float16-islands"):
-        assert 1e-5 * scale < error[rung] < 1e-2 * scale
+    for mode in ("float16", "float16-mixed"):
+        assert 1e-5 * scale < error[mode] < 1e-2 * scale
     assert 1e-3 * scale < error["bfloat16"] < 1e-1 * scale
 
 
-def test_islands_and_only_islands_are_wide(dino):
+def test_float32_operators_and_only_they_are_wide(dino):
     model = onnx.load(str(dino))
     wide = {"LayerNormalization", "Softmax"}
-    for rung, narrow in (("float16", HALF), ("float16-islands", HALF), ("bfloat16", BF16)):
-        found = rewrite(model, rung)
+    for mode, narrow in zip(NARROW, (HALF, HALF, BF16), strict=True):
+        found = convert_precision(model, mode)
         if narrow == HALF:
             onnx.checker.check_model(found, full_check=True)
             seen = kinds(found)
             for op in ("MatMul", "Gelu", "Add", "Conv", "Softmax", "LayerNormalization"):
-                assert seen[op] == {FLOAT if rung.endswith("islands") and op in wide else HALF}
+                assert seen[op] == {FLOAT if mode.keeps_float32 and op in wide else HALF}
         large = [t for t in found.graph.initializer if np.prod(t.dims) > 48 and t.data_type != 7]
         assert {t.data_type for t in large} == {narrow}
         assert [v.type.tensor_type.elem_type for v in found.graph.input] == [FLOAT]
@@ -112,18 +116,18 @@ def test_islands_and_only_islands_are_wide(dino):
 
 
 def test_casts_are_counted_by_hand(dino):
-    """One in, one out; an island has one before its data and one behind."""
+    """One in, one out; a float32 operator has one before its data and one behind."""
     model = onnx.load(str(dino))
     count = Counter(node.op_type for node in model.graph.node)
-    islands = count["LayerNormalization"] + count["Softmax"]
-    assert islands == 2 * 4 + 4 + 4 and count["Cast"] == 0  # two norms and a softmax a block
+    wide = count["LayerNormalization"] + count["Softmax"]
+    assert wide == 2 * 4 + 4 + 4 and count["Cast"] == 0  # two norms and a softmax a block
     casts = {
-        rung: sum(node.op_type == "Cast" for node in rewrite(model, rung).graph.node)
-        for rung in RUNGS
+        mode: sum(node.op_type == "Cast" for node in convert_precision(model, mode).graph.node)
+        for mode in PrecisionMode
     }
     assert casts == {
         "float16": 2,
-        "float16-islands": 2 + 2 * islands,
+        "float16-mixed": 2 + 2 * wide,
         "bfloat16": 2,
         "float32": 0,
     }
@@ -132,10 +136,10 @@ def test_casts_are_counted_by_hand(dino):
 def test_float32_is_a_copy_and_nothing_is_changed_in_place(dino):
     model = onnx.load(str(dino))
     before = model.SerializeToString()
-    for rung in RUNGS:
-        rewrite(model, rung)
+    for mode in PrecisionMode:
+        convert_precision(model, mode)
     assert model.SerializeToString() == before
-    assert rewrite(model, "float32").SerializeToString() == before
+    assert convert_precision(model, PrecisionMode.FLOAT32).SerializeToString() == before
 
 
 def graph(nodes, weights):
@@ -168,7 +172,7 @@ def test_scales_of_a_resize_stay_wide_though_another_node_shares_them():
         {"scales": np.float32([1, 1, 2, 3]), "start": np.int64([3]), "end": np.int64([4])},
     )
     x = np.float32([[[[0.25, 1], [-2, 5]]]])  # exact in float16
-    found = rewrite(model, "float16")
+    found = convert_precision(model, PrecisionMode.FLOAT16)
     onnx.checker.check_model(found, full_check=True)
     assert kinds(found)["Add"] == {HALF} and kinds(found)["Mul"] == {HALF}
     expected = np.repeat(np.repeat(x, 2, 2), 3, 3) * 3 + 2
@@ -177,14 +181,16 @@ def test_scales_of_a_resize_stay_wide_though_another_node_shares_them():
     np.testing.assert_array_equal(narrow, (expected - 2).astype(np.float16) + np.float16(2))
 
 
-def test_a_graph_without_norms_and_softmax_has_no_islands(dino):
-    assert has_islands(onnx.load(str(dino)))
-    assert not has_islands(graph([helper.make_node("Relu", ["x"], ["y"])], {}))
+def test_a_graph_without_norms_and_softmax_has_no_float32_operators(dino):
+    assert has_fp32_ops(onnx.load(str(dino)))
+    assert not has_fp32_ops(graph([helper.make_node("Relu", ["x"], ["y"])], {}))
 
 
-def test_what_does_not_fit_is_infinite_for_the_gate_to_see():
+def test_what_does_not_fit_is_infinite_for_the_check_to_see():
     model = graph([helper.make_node("Mul", ["x", "w"], ["y"])], {"w": np.float32([1e6])})
-    assert np.isinf(run(rewrite(model, "float16"), x=np.ones((1, 1, 2, 2), np.float32))).all()
+    assert np.isinf(
+        run(convert_precision(model, PrecisionMode.FLOAT16), x=np.ones((1, 1, 2, 2), np.float32))
+    ).all()
 
 
 def test_branches_are_refused():
@@ -199,4 +205,4 @@ def test_branches_are_refused():
         {"flag": np.array(True)},
     )
     with pytest.raises(SpecMismatch, match="without branches"):
-        rewrite(model, "float16")
+        convert_precision(model, PrecisionMode.FLOAT16)
