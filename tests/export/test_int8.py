@@ -160,7 +160,7 @@ def test_ranges_of_the_wrong_pictures_leave_no_file(files, folder, tmp_path, cap
         ("net.onnx", ["--calibration", "."], "go together"),
         ("net.onnx", [], "only --precision int8"),
         ("net.onnx", ["--precision", "int8", "--calibration", ".", "--batch", "2"], "--batch"),
-        ("net.onnx", ["--precision", "int8", "--calibration", "none"], "none cannot be read"),
+        ("net.onnx", ["--precision", "int8", "--calibration", "none"], "none: cannot be read"),
         (
             "net.onnx",
             ["--precision", "int8", "--calibration", ".", "--output-kind", "mask"],
