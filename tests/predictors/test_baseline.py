@@ -1,4 +1,4 @@
-"""The shipped model draws the masks that it drew in the first release, on every engine."""
+"""The shipped model draws the masks that the first release's code draws, on every engine."""
 
 import numpy as np
 import pytest
