@@ -11,6 +11,7 @@ import onnx
 
 from seg.imaging.letterbox import Letterbox, Size, hw_of
 from seg.kinds import Precision
+from seg.predictors.open import open_predictor
 from seg.results import UInt8
 from seg.runtimes import environment
 from seg.runtimes.base import Runtime
@@ -18,7 +19,7 @@ from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec
 from seg.verification import mask_graph, self_test
 from seg.verification.fitted_runtime import FittedRuntime, ReferenceRuntime
-from seg.verification.parity import Parity, check_for, compare
+from seg.verification.parity import Parity, agreement_of, compare
 
 PARITY_KEY = "dinoseg.parity"
 
@@ -128,10 +129,11 @@ def compare_export(source: Runtime, exported: Runtime, images: Sequence[UInt8]) 
     if others:
         fitted = FittedRuntime(source, exported.spec.input_hw)
         for task in tasks:
-            predict, predict_exported = (check_for(task).predictor(r) for r in (fitted, exported))
+            predict, predict_exported = (
+                open_predictor(one, task=task) for one in (fitted, exported)
+            )
             pairs = [(predict(image), predict_exported(image)) for image in others]
-            agreement = check_for(task).agreement(pairs)
-            in_apps[task] = Parity(num_images=len(pairs), results=agreement)
+            in_apps[task] = Parity(num_images=len(pairs), results=agreement_of(task)(pairs))
     return ExportReport(parity=parity, in_apps=in_apps)
 
 

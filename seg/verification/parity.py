@@ -10,7 +10,7 @@ import numpy as np
 from seg.data.segmentation_folders import find_images
 from seg.errors import ParityError, SpecMismatch
 from seg.imaging.image_io import PHOTOS, photo, read_image
-from seg.predictors.segmenter import Segmenter
+from seg.predictors.open import open_predictor
 from seg.progress import track
 from seg.results import Float32, UInt8
 from seg.runtimes.base import Runtime
@@ -32,21 +32,11 @@ class Agreement(Protocol):
         """Says what `passes` asks for."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class TaskCheck:
-    """What a comparison needs to know about a task.
-
-    Attributes:
-        predictor: Makes what turns an image, uint8 `(H, W, 3)` BGR, into a result.
-        agreement: Compares the results of two predictors, a pair for each image.
-    """
-
-    predictor: Callable[[Runtime], Callable[[UInt8], Any]]
-    agreement: Callable[[Sequence[tuple[Any, Any]]], Agreement]
-
-
-CHECKS: dict[str, TaskCheck] = {
-    SEGMENTATION: TaskCheck(Segmenter, compare_masks),
+# Compares the results of two predictors, a pair for each image.
+Measure = Callable[[Sequence[tuple[Any, Any]]], Agreement]
+# A new task adds its line.
+AGREEMENTS: dict[str, Measure] = {
+    SEGMENTATION: compare_masks,
 }
 
 
@@ -106,21 +96,20 @@ def compare(
         reference: The source, in float32.
         candidate: What was made from it.
         images: Each uint8 `(H, W, 3)` BGR, at least one.
-        task: A key of `CHECKS`.
+        task: A key of `AGREEMENTS`, which both are for.
 
     Raises:
         SpecMismatch: There is no image, the task is unknown, or the canvases differ.
         ParityError: The scores have different shapes.
     """
-    check = check_for(task)
-    spec = candidate.spec
+    measure, spec = agreement_of(task), candidate.spec
     fitted = ReferenceRuntime(reference, spec.input_hw, spec.canvas_hw)
     if fitted.spec.canvas_hw != spec.canvas_hw:
         raise SpecMismatch(
             f"The two fit images differently: the reference has a canvas of its own, "
             f"{fitted.spec.canvas_hw}, and the candidate has none."
         )
-    predict, predict_candidate = check.predictor(fitted), check.predictor(candidate)
+    predict, predict_candidate = (open_predictor(one, task=task) for one in (fitted, candidate))
     pairs, scores = [], []
     for image in track(images, "comparing"):
         pairs.append((predict(image), predict_candidate(image)))
@@ -129,17 +118,17 @@ def compare(
         raise SpecMismatch("A comparison needs at least one image.")
     return Parity(
         num_images=len(pairs),
-        results=check.agreement(pairs),
+        results=measure(pairs),
         cosine=min(cosine for cosine, _ in scores),
         max_difference=max(difference for _, difference in scores),
     )
 
 
-def check_for(task: str) -> TaskCheck:
-    """Returns the check of a task; raises SpecMismatch where none is registered."""
-    if task not in CHECKS:
-        raise SpecMismatch(f"No comparison for the task '{task}'; known: {', '.join(CHECKS)}.")
-    return CHECKS[task]
+def agreement_of(task: str) -> Measure:
+    """Returns the measure of a task; raises SpecMismatch where none is registered."""
+    if task not in AGREEMENTS:
+        raise SpecMismatch(f"No comparison for the task '{task}'; known: {', '.join(AGREEMENTS)}.")
+    return AGREEMENTS[task]
 
 
 def read_images(source: Path | None) -> list[UInt8]:

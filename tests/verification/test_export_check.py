@@ -7,8 +7,8 @@ import pytest
 
 from seg import ParityError
 from seg.imaging.letterbox import Letterbox
-from seg.kinds import Precision
-from seg.runtimes.base import Runtime
+from seg.predictors.base import Predictor
+from seg.predictors.open import PREDICTORS
 from seg.runtimes.fake import FakeRuntime
 from seg.spec import ModelSpec, Output, segmentation_outputs
 from seg.verification import self_test
@@ -19,7 +19,7 @@ from seg.verification.mask_graph import (
     compare_in_apps,
     compare_padding,
 )
-from seg.verification.parity import CHECKS, TaskCheck
+from seg.verification.parity import AGREEMENTS
 
 CLASSES = ("background", "person")
 FREE = ModelSpec(
@@ -138,58 +138,50 @@ class ColorAgreement:
         return "nearly the same color"
 
 
-class MeanColor(Runtime):
-    """Returns a vector, under a name of its own."""
+class MeanColorPredictor(Predictor):
+    task = "mean_color"
 
-    def __init__(self, offset=0.0, canvas_hw=None, precision="float32"):
-        outputs = (Output("color", "mean_color"),)
-        spec = dataclasses.replace(FREE, outputs=outputs, canvas_hw=canvas_hw)
-        super().__init__(spec, "a mean", Precision(precision))
-        self.offset = offset
+    def _predict(self, images, letterboxes):
+        return self.run(self._pack_all(images, letterboxes))
 
-    def _run(self, images):
-        return {"color": images.mean((2, 3)) + np.float32(self.offset)}
+
+def mean_color(offset=0.0, canvas_hw=None, precision="float32"):
+    """A network that returns a vector, under a name of its own."""
+    spec = dataclasses.replace(
+        FREE, outputs=(Output("color", "mean_color"),), canvas_hw=canvas_hw, precision=precision
+    )
+    return FakeRuntime(lambda images: images.mean((2, 3)) + np.float32(offset), spec)
 
 
 @pytest.fixture
-def mean_color(monkeypatch):
-    """Registers the task, as a new one does: a line in a table."""
-
-    def predictor(runtime):
-        spec = runtime.spec
-
-        def predict(image):
-            hw = image.shape[:2]
-            box = Letterbox.fit(hw, spec.input_hw, spec.stride, spec.canvas_hw)
-            return runtime.run(box.pack(image, spec.pad_rgb))["color"][0]
-
-        return predict
+def registered(monkeypatch):
+    """The task in the tables, as a new one adds its lines."""
 
     def agreement(pairs):
         return ColorAgreement(max(float(np.abs(one - other).max()) for one, other in pairs))
 
-    monkeypatch.setitem(CHECKS, "mean_color", TaskCheck(predictor, agreement))
+    monkeypatch.setitem(PREDICTORS, "mean_color", MeanColorPredictor)
+    monkeypatch.setitem(AGREEMENTS, "mean_color", agreement)
 
 
-def test_another_task_brings_its_own_measure(mean_color):
+def test_another_task_brings_its_own_measure(registered):
     images = [stripes((64, 64), 10, 200), stripes((32, 64), 10, 200)]
-    report = compare_export(MeanColor(), MeanColor(canvas_hw=(64, 64)), images)
+    report = compare_export(mean_color(), mean_color(canvas_hw=(64, 64)), images)
     assert report.to_dict()["largest"] == 0 and report.parity["mean_color"].max_difference == 0
     # By hand: half of the canvas is padding, (0.1, 0.5, 0.5) against red 105 / 255.
     assert report.in_apps["mean_color"].results.largest == pytest.approx(0.25)
     with pytest.raises(ParityError, match="Expected in float32 nearly the same color"):
-        compare_export(MeanColor(), MeanColor(0.001), images)
-    compare_export(MeanColor(), MeanColor(0.001, precision="float16"), images)
+        compare_export(mean_color(), mean_color(0.001), images)
+    compare_export(mean_color(), mean_color(0.001, precision="float16"), images)
 
 
-def test_the_self_test_takes_outputs_of_any_name_and_shape(mean_color):
-    runtime = MeanColor()
-    runtime.metadata = {self_test.GOLDEN_KEY: self_test.record(MeanColor())}
-    assert self_test.verify_scores(runtime) == 0
-    runtime.offset = 0.1
+def test_the_self_test_takes_outputs_of_any_name_and_shape(registered):
+    recorded = {self_test.GOLDEN_KEY: self_test.record(mean_color())}
+    same, other, logits = mean_color(), mean_color(0.1), FakeRuntime(above_half, FREE)
+    for runtime in (same, other, logits):
+        runtime.metadata = recorded
+    assert self_test.verify(MeanColorPredictor(same)).error == 0
     with pytest.raises(ParityError, match="off by"):
-        self_test.verify_scores(runtime)
-    logits = FakeRuntime(above_half, FREE)
-    logits.metadata = runtime.metadata
+        self_test.verify(MeanColorPredictor(other))
     with pytest.raises(ParityError, match=r"Expected scores of shape.*color.*got.*logits"):
         self_test.verify_scores(logits)
