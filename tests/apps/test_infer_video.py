@@ -32,7 +32,7 @@ def test_every_frame_has_its_mask_and_the_rate_stays(infer, clip, here, square_l
     np.testing.assert_allclose(times, np.arange(10) / 25)
     out, err = capsys.readouterr()
     assert out.splitlines()[:2] == ["clip-overlay.mp4", "masks"]
-    assert "10 frames in" in out and "(decode, segment, overlay, masks, encode)" in out
+    assert "10 frames in" in out and "(decode, segmentation, overlay, masks, encode)" in out
     assert "CPUExecutionProvider" in err and "frames fitted into 96x64" in err
 
 
