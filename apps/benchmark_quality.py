@@ -3,8 +3,8 @@
     python apps/benchmark_quality.py --data PennFudanPed --tta 1 3 5 --epsilon 1e-3
     python apps/benchmark_quality.py --data PennFudanPed --epsilon 1e-4 1e-2 --radius 4 8
 
-Every way draws the same pictures in turn, on one engine. A gain stands beside the interval in which
-95 % of it lie when the pictures are drawn again, in pairs: one that holds 0 may be chance.
+Every variant predicts the same images, on one engine. Each gain has a paired bootstrap 95 %
+interval: one that contains 0 may be chance.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seg import cli
-from seg.benchmark.quality import Way, compare, table
+from seg.benchmark.quality import Variant, compare, table
 from seg.data import open_dataset
 from seg.data.samples import SPLITS
 from seg.errors import SpecMismatch
@@ -28,12 +28,12 @@ def flags() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     p = cli.parser(__doc__)
     p.add_argument("--data", required=True, metavar="FOLDER", help="as apps/evaluate.py takes it")
-    p.add_argument("--split", choices=SPLITS, default="valid", help="which of its pictures")
+    p.add_argument("--split", choices=SPLITS, default="valid", help="which of its images")
     p.add_argument(
         "--model", type=Path, default=DEFAULT_MODEL, metavar="FILE",
         help=f"default: weights/{DEFAULT_MODEL.name}",
     )  # fmt: skip
-    cli.add_imgsz(p, None, "box that pictures are fitted into; default: the model's own")
+    cli.add_imgsz(p, None, "box that images are fitted into; default: the model's own")
     p.add_argument(
         "--device", choices=Device.values(), default="auto", help="where the network runs"
     )
@@ -42,7 +42,7 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--tta", nargs="*", type=int, choices=numbers, default=[], help="scales to try")
     text = f"of the guided filter, to try; the filter of --guided has {EPSILON:g}"
     p.add_argument("--epsilon", nargs="*", type=float, default=[], metavar="E", help=text)
-    text = "of the filter's windows in pixels of the fitted picture, each with each --epsilon; "
+    text = "of the filter's windows in pixels of the fitted image, each with each --epsilon; "
     text += "default: that of --guided, a cell of the network's scores"
     p.add_argument("--radius", nargs="+", type=cli.positive, metavar="R", help=text)
     return p
@@ -57,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Segmenter(args.model, args.device, cli.hw(args.imgsz), runtime=args.runtime) as segmenter:
         data = open_dataset(args.data, segmenter.classes)
         samples = data.split(args.split)
-        results = compare(segmenter, samples, ways(args))
-        print(f"- data: {data.name}, {args.split}, {len(samples)} pictures")
+        results = compare(segmenter, samples, variants(args))
+        print(f"- data: {data.name}, {args.split}, {len(samples)} images")
         print(f"- model: {args.model.name}, {segmenter.description}")
         print(f"- machine: {environment.machine()}")
         print(f"- versions: {environment.versions_line()}\n")
@@ -66,11 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.OK
 
 
-def ways(args: argparse.Namespace) -> list[Way]:
-    """Returns the ways that the flags name, the plain one first."""
-    looks = [Way(f"--tta {number}", tta=number) for number in args.tta]
+def variants(args: argparse.Namespace) -> list[Variant]:
+    """Returns the variants that the flags name, the plain one first."""
+    scales = [Variant(f"--tta {number}", tta=number) for number in args.tta]
     filters = [
-        Way(
+        Variant(
             f"guided, epsilon {epsilon:g}{f', radius {radius}' if radius else ''}",
             0,
             epsilon,
@@ -79,7 +79,7 @@ def ways(args: argparse.Namespace) -> list[Way]:
         for radius in args.radius or (None,)
         for epsilon in args.epsilon
     ]
-    return [Way("plain"), *filters, *looks]
+    return [Variant("plain"), *filters, *scales]
 
 
 if __name__ == "__main__":

@@ -36,9 +36,9 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--data", type=Path, metavar="FOLDER", help="default: Penn-Fudan, downloaded")
     p.add_argument("--backbone", type=Path, metavar="FILE", help="default: Meta's, downloaded")
     p.add_argument("--arch", default=ARCH, help="an official DINOv2 name")
-    cli.add_imgsz(p, (640, 640), "box that pictures are fitted into (default: 640 640)")
-    text = "pictures without labels for the distillation: folders and videos, none of them of the "
-    text += "validation pictures; default: the training pictures alone"
+    cli.add_imgsz(p, (640, 640), "box that images are fitted into (default: 640 640)")
+    text = "images without labels for the distillation: folders and videos, none of them of the "
+    text += "validation images; default: the training images alone"
     p.add_argument("--images", nargs="+", type=Path, default=[], metavar="PATH", help=text)
     p.add_argument("--device", choices=Device.values(), default="auto", help="where networks run")
     p.add_argument("--quick", action="store_true", help="try the steps; the numbers mean nothing")

@@ -1,1 +1,1 @@
-"""Comparing what runs: one clock, one clip, every contestant in turn."""
+"""Benchmarks: candidates timed in turn on one clip with one clock, accuracy, memory."""

@@ -1,24 +1,24 @@
-"""The picture of a race: accuracy against frames per second, and the Pareto front."""
+"""A chart of accuracy against frames per second, with the Pareto front."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from seg.benchmark.report import Row, front
+from seg.benchmark.report import BenchmarkRow, pareto_front
 
 
-def draw(rows: Sequence[Row], path: Path, about: str) -> None:
-    """Writes the picture; rows without IoU are lines at their rate.
+def draw(rows: Sequence[BenchmarkRow], path: Path, about: str) -> None:
+    """Draws the chart; rows without IoU are lines at their rate.
 
     Args:
-        rows: What raced.
+        rows: What was measured.
         path: Ends in `.png` or `.svg`.
         about: What it was measured on, written below.
     """
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.add_subplot()
-    best = front(rows)
+    best = pareto_front(rows)
     axes.plot([row.fps for row in best], [row.iou or 0.0 for row in best], color="0.8")
     for row in rows:
         if row.iou is None:

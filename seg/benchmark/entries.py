@@ -1,4 +1,4 @@
-"""What `--model` of the benchmark says: a file, and on what it runs."""
+"""The benchmark's `--model`: a file, and how it runs."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """How it is called in the report."""
+        """Its name in the report."""
         size = f"{self.input_hw[1]}x{self.input_hw[0]}" if self.input_hw else None
         device = self.device if self.device != "auto" else None
         words = [self.path.name, self.runtime, self.precision, size, device, *self.modes]

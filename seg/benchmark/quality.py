@@ -1,7 +1,7 @@
-"""Quality: what other ways of drawing a model's masks gain over the plain one, and what they cost.
+"""Gain and cost of test-time variants: averaged scales, guided filters.
 
-Differences are taken picture by picture: sets of few pictures move every way's score up and down
-together, so two intervals may overlap widely where one way is better on each redrawn set.
+Differences are paired by image: a small sample moves all variants' scores up and down together, so
+two intervals may overlap widely although one variant is better on every resample.
 """
 
 import dataclasses
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from seg.data.samples import Sample
 from seg.evaluation.report import markdown_table
@@ -19,17 +18,18 @@ from seg.imaging.letterbox import hw_of
 from seg.metrics import Interval, SegmentationMetrics, bootstrap_intervals
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import Prediction
+from seg.progress import track
 from seg.results import Float32, UInt8
 
 SCORES = {"foreground_iou": "IoU", "boundary_iou": "boundary IoU", "boundary_f": "boundary F"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Way:
-    """A way of drawing masks.
+class Variant:
+    """A way to predict masks with a model.
 
     Attributes:
-        name: For people.
+        name: Human-readable.
         tta: As for `Segmenter`.
         epsilon: Of a `GuidedFilter` on the scores; None: unfiltered.
         radius: Of its windows; None: a cell of the scores, as `Segmenter` has it.
@@ -43,27 +43,27 @@ class Way:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """What a way scored.
+    """The scores of a variant.
 
     Attributes:
-        way: The way.
-        rows: Its tallies, flat, `(N, K)`, one for each picture.
+        variant: The variant.
+        rows: Its metrics of each image, flat, `(N, K)`.
         num_classes: Of the model.
-        ms: Median time of a picture from frame to labels, without reading and scoring it.
+        ms: Median time of an image from frame to labels, without reading and scoring it.
     """
 
-    way: Way
+    variant: Variant
     rows: NDArray[np.float64]
     num_classes: int
     ms: float
 
     @property
     def scores(self) -> dict[str, float]:
-        """The scores of `SCORES` over all pictures."""
+        """The scores of `SCORES` over all images."""
         return _scores(self.rows.sum(0), self.num_classes)
 
     def gain(self, plain: "Result") -> dict[str, tuple[float, Interval]]:
-        """Returns each score's difference from another way, and where 95 % of redrawn ones lie."""
+        """Returns each score's difference from `plain`'s, with its bootstrap 95 % interval."""
         width = self.rows.shape[1]
 
         def difference(row: NDArray[np.float64]) -> dict[str, float]:
@@ -75,69 +75,71 @@ class Result:
         return {key: (value, ranges[key]) for key, value in difference(pairs.sum(0)).items()}
 
 
-def compare(plain: Segmenter, samples: Sequence[Sample], ways: Sequence[Way]) -> list[Result]:
-    """Draws every picture in every way and scores the masks.
+def compare(
+    plain: Segmenter, samples: Sequence[Sample], variants: Sequence[Variant]
+) -> list[Result]:
+    """Predicts every image with every variant and scores the masks.
 
     Args:
-        plain: The model, looking once and unguided; other numbers of looks share its runtime.
-        samples: Pictures with labels.
-        ways: At least one.
+        plain: The model, without test-time augmentation; the variants share its runtime.
+        samples: Images with labels.
+        variants: At least one.
     """
     by_tta = {
-        way.tta: Segmenter(plain.runtime, input_hw=plain.input_hw, tta=way.tta) for way in ways
+        variant.tta: Segmenter(plain.runtime, input_hw=plain.input_hw, tta=variant.tta)
+        for variant in variants
     }
     num_classes = len(plain.classes)
-    tallies: list[list[NDArray[np.float64]]] = [[] for _ in ways]
-    seconds: list[list[float]] = [[] for _ in ways]
-    for sample in tqdm(samples, "comparing", leave=False, disable=None):
+    metrics_by_variant: list[list[NDArray[np.float64]]] = [[] for _ in variants]
+    seconds: list[list[float]] = [[] for _ in variants]
+    for sample in track(samples, "comparing"):
         image, truth = sample.load()
         objects = sample.objects(hw_of(image))
-        for index, way in enumerate(ways):
-            labels, elapsed = draw(by_tta[way.tta], image, way)
-            tallies[index].append(
+        for index, variant in enumerate(variants):
+            labels, elapsed = predict(by_tta[variant.tta], image, variant)
+            metrics_by_variant[index].append(
                 SegmentationMetrics.of_image(truth, labels, num_classes, objects).to_row()
             )
             seconds[index].append(elapsed)
     return [
-        Result(way, np.stack(rows), num_classes, 1000 * float(np.median(times)))
-        for way, rows, times in zip(ways, tallies, seconds, strict=True)
+        Result(variant, np.stack(rows), num_classes, 1000 * float(np.median(times)))
+        for variant, rows, times in zip(variants, metrics_by_variant, seconds, strict=True)
     ]
 
 
-def draw(segmenter: Segmenter, image: UInt8, way: Way) -> tuple[UInt8, float]:
-    """Returns a picture's labels and the seconds from frame to labels.
+def predict(segmenter: Segmenter, image: UInt8, variant: Variant) -> tuple[UInt8, float]:
+    """Returns an image's labels and the seconds from frame to labels.
 
     Args:
-        segmenter: With the way's `tta`, unguided.
+        segmenter: With the variant's `tta`, unguided.
         image: uint8 `(H, W, 3)` BGR.
-        way: How to draw.
+        variant: What to apply.
     """
     started = time.perf_counter()
-    looks = segmenter.predict_logits(image)
+    predictions = segmenter.predict_logits(image)
     spent = time.perf_counter() - started
-    # A segmenter that filters has these pixels at hand, so packing them anew is not counted.
-    pixels = [_seen(segmenter, image, look) for look in looks] if way.epsilon else []
+    # A guided segmenter has these pixels at hand, so packing them again is not counted.
+    pixels = [_network_input(segmenter, image, one) for one in predictions]
     started = time.perf_counter()
-    if way.epsilon:
-        guides = [_filter(look, one, way) for look, one in zip(looks, pixels, strict=True)]
-        looks = [
-            dataclasses.replace(look, refine=guide)
-            for look, guide in zip(looks, guides, strict=True)
+    if variant.epsilon:
+        predictions = [
+            dataclasses.replace(one, refine=_filter(one, inputs, variant))
+            for one, inputs in zip(predictions, pixels, strict=True)
         ]
-    labels = segmenter.decode(looks)
+    labels = segmenter.decode(predictions)
     return labels, spent + time.perf_counter() - started
 
 
-def _seen(segmenter: Segmenter, image: UInt8, look: Prediction) -> Float32:
-    """Returns what a look's network saw of a picture, without padding: `(1, 3, h, w)`."""
-    frame = np.ascontiguousarray(image[:, ::-1]) if look.is_mirrored else image
-    height, width = look.letterbox.image_hw
-    return look.letterbox.pack(frame, segmenter.runtime.spec.pad_rgb)[:, :, :height, :width]
+def _network_input(segmenter: Segmenter, image: UInt8, prediction: Prediction) -> Float32:
+    """Returns the network's input for a prediction, without padding: `(1, 3, h, w)`."""
+    frame = np.ascontiguousarray(image[:, ::-1]) if prediction.is_mirrored else image
+    height, width = prediction.letterbox.image_hw
+    return prediction.letterbox.pack(frame, segmenter.runtime.spec.pad_rgb)[:, :, :height, :width]
 
 
-def _filter(look: Prediction, pixels: Float32, way: Way) -> GuidedFilter:
-    cell = max(1, look.letterbox.canvas_hw[0] // look.logits.shape[1])
-    return GuidedFilter(luminance(pixels), way.radius or cell, way.epsilon or EPSILON)
+def _filter(prediction: Prediction, pixels: Float32, variant: Variant) -> GuidedFilter:
+    cell = max(1, prediction.letterbox.canvas_hw[0] // prediction.logits.shape[1])
+    return GuidedFilter(luminance(pixels), variant.radius or cell, variant.epsilon or EPSILON)
 
 
 def _scores(row: NDArray[np.float64], num_classes: int) -> dict[str, float]:
@@ -146,7 +148,7 @@ def _scores(row: NDArray[np.float64], num_classes: int) -> dict[str, float]:
 
 
 def table(results: Sequence[Result]) -> list[str]:
-    """Returns Markdown: the first way's scores in %, the others' gains over it in points."""
+    """Returns Markdown: the first variant's scores in %, the others' gains over it in points."""
     rows = []
     plain = results[0]
     for result in results:
@@ -157,5 +159,5 @@ def table(results: Sequence[Result]) -> list[str]:
                 f"{100 * value:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
                 for value, (low, high) in gains
             ]
-        rows.append([result.way.name, *cells, f"{result.ms:.1f}"])
-    return markdown_table(["way", *SCORES.values(), "ms per picture"], rows)
+        rows.append([result.variant.name, *cells, f"{result.ms:.1f}"])
+    return markdown_table(["variant", *SCORES.values(), "ms per image"], rows)

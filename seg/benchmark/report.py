@@ -1,26 +1,26 @@
-"""What a race found: rows, ratios, the Pareto front, and the plan for a target rate."""
+"""Results: rows, ratios, the Pareto front, and a recommendation for a target rate."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seg.benchmark.race import PERCENTS, STAGES, Times
+from seg.benchmark.interleave import PERCENTS, STAGES, Times
 from seg.evaluation.report import markdown_table
 
 COLUMNS = (*STAGES, "total")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One contestant's result.
+class BenchmarkRow:
+    """One candidate's result.
 
     Attributes:
-        name: How it is called.
-        engine: What really ran.
+        name: Its name.
+        engine: What actually ran.
         imgsz: Width and height that frames were fitted into.
-        times: Its clock.
+        times: Its times.
         iou: Foreground IoU of the same artifact, 0..1; None where it was not measured.
-        interval: Where 95 % of that IoU lie when the pictures are drawn again.
+        interval: Bootstrap 95 % confidence interval of that IoU.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Row:
         """Frames per second, end to end."""
         return self.times.fps
 
-    def to_dict(self, baseline: "Row | None") -> dict[str, Any]:
+    def to_dict(self, baseline: "BenchmarkRow | None") -> dict[str, Any]:
         """Returns plain values for JSON."""
         return {
             "name": self.name,
@@ -56,22 +56,22 @@ class Row:
         }
 
 
-def speedup(row: Row, baseline: Row | None) -> float | None:
+def speedup(row: BenchmarkRow, baseline: BenchmarkRow | None) -> float | None:
     """Returns how many times the baseline's frames per second a row reaches."""
     return row.fps / baseline.fps if baseline and baseline.fps else None
 
 
-def front(rows: Sequence[Row]) -> list[Row]:
-    """Returns the rows that no other beats in both rate and IoU, the fastest first."""
+def pareto_front(rows: Sequence[BenchmarkRow]) -> list[BenchmarkRow]:
+    """Returns the rows that no other row beats in both rate and IoU, the fastest first."""
     known = sorted((row for row in rows if row.iou is not None), key=_rate_first, reverse=True)
-    kept: list[Row] = []
+    kept: list[BenchmarkRow] = []
     for row in known:
         if not kept or (row.iou or 0.0) > (kept[-1].iou or 0.0):
             kept.append(row)
     return kept
 
 
-def plan(rows: Sequence[Row], target_fps: float) -> str:
+def recommend(rows: Sequence[BenchmarkRow], target_fps: float) -> str:
     """Says which row to take for a rate, and what it costs in IoU.
 
     The most accurate that reaches the rate; without IoU, the one that sees the most pixels.
@@ -95,10 +95,12 @@ def plan(rows: Sequence[Row], target_fps: float) -> str:
     return f"{text}, foreground IoU {taken.iou:.4f}, {cost}."
 
 
-def markdown(rows: Sequence[Row], baseline: Row | None, about: Mapping[str, str]) -> str:
-    """Returns the table for people, what it was measured on above it."""
+def markdown(
+    rows: Sequence[BenchmarkRow], baseline: BenchmarkRow | None, about: Mapping[str, str]
+) -> str:
+    """Returns a Markdown table, with what it was measured on above it."""
     lines = [f"- {key}: {value}" for key, value in about.items()]
-    # Without a GPU nothing is transferred.
+    # Without a GPU there are no transfers.
     columns = [stage for stage in COLUMNS if any(max(row.times.percentiles(stage)) for row in rows)]
     head = ["model", "engine", "size", *columns, "FPS", "against baseline", "IoU"]
     table = []
@@ -126,16 +128,16 @@ def markdown(rows: Sequence[Row], baseline: Row | None, about: Mapping[str, str]
     )
 
 
-def _score(row: Row) -> str:
+def _score(row: BenchmarkRow) -> str:
     if row.iou is None:
         return ""
     ends = f" ({row.interval[0]:.4f} to {row.interval[1]:.4f})" if row.interval else ""
     return f"{row.iou:.4f}{ends}"
 
 
-def _rate_first(row: Row) -> tuple[float, float]:
+def _rate_first(row: BenchmarkRow) -> tuple[float, float]:
     return row.fps, row.iou or 0.0
 
 
-def _value(row: Row) -> tuple[float, int, float]:
+def _value(row: BenchmarkRow) -> tuple[float, int, float]:
     return row.iou or 0.0, row.imgsz[0] * row.imgsz[1], row.fps

@@ -1,4 +1,4 @@
-"""The soak: the video loop on a clip that never ends, and what its memory does meanwhile."""
+"""Soak test: the video loop on a clip that repeats, and the growth of its memory."""
 
 import dataclasses
 import tempfile
@@ -15,13 +15,13 @@ from seg.video.pipeline import Pipeline, Predictor
 from seg.video.recorder import Mp4Writer
 from seg.video.sources import VideoFile
 
-# Queues of whole pictures fill and empty by tens of MB; a leak lifts the lowest of many frames too.
+# Queues of whole images fill and empty by tens of MB; a leak lifts the lowest of many frames too.
 WINDOW = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Growth:
-    """What memory did.
+    """How memory grew.
 
     Attributes:
         first: Frame that the growth counts from.
@@ -68,16 +68,19 @@ def soak(
     Raises:
         SegError: Whatever the loop raises.
     """
-    meter, scale = Meter(), _Scale(resident_mb)
+    meter, probe = Meter(), MemoryProbe(resident_mb)
     pipeline = Pipeline([predictor], Overlay(), meter)
-    with tempfile.TemporaryDirectory(prefix="dinoseg-") as folder, _Again(clip, last) as source:
+    with (
+        tempfile.TemporaryDirectory(prefix="dinoseg-") as folder,
+        LoopedVideo(clip, last) as source,
+    ):
         writer = Mp4Writer(Path(folder) / "out.mp4", fps=source.fps)
-        report = loop.run(source, pipeline, [writer, scale], meter)
-    return Growth(first, last, scale.lowest(first), scale.lowest(last), report.fps)
+        report = loop.run(source, pipeline, [writer, probe], meter)
+    return Growth(first, last, probe.lowest(first), probe.lowest(last), report.fps)
 
 
-class _Again(Source):
-    """A video file, opened anew at its end until there were enough frames; time goes on."""
+class LoopedVideo(Source):
+    """A video file that repeats until there were enough frames; timestamps keep rising."""
 
     def __init__(self, clip: Path, num_frames: int) -> None:
         super().__init__()
@@ -94,17 +97,17 @@ class _Again(Source):
                     index += 1
 
 
-class _Scale(Sink):
-    """Weighs the process after each frame."""
+class MemoryProbe(Sink):
+    """Measures the process's memory after each frame."""
 
-    stage = "weigh"
+    stage = "memory"
 
     def __init__(self, resident_mb: Callable[[], float]) -> None:
         self._resident_mb = resident_mb
         self._found: list[float] = []
 
     def write(self, frame: Frame, processed: Processed) -> None:
-        """Keeps one number."""
+        """Keeps one measurement."""
         self._found.append(self._resident_mb())
 
     def lowest(self, frame: int) -> float:

@@ -11,16 +11,16 @@ from seg.reproduce.steps import ROOT, Record, Step
 
 QUICK = """**A trial of the steps: every training was cut short after one epoch of a few views.
 These numbers mean nothing.**"""
-PROTOCOL = """One training of each recipe, seed 0. Measured on the pictures of `{data}` that
+PROTOCOL = """One training of each recipe, seed 0. Measured on the images of `{data}` that
 `apps/evaluate.py` takes for validation (24 of Penn-Fudan's 170, by a fixed rule), which no training
-saw. Every score is of one confusion matrix of all their pixels, at the pictures' own size; people
+saw. Every score is of one confusion matrix of all their pixels, at the images' own size; people
 whom the data set leaves unlabelled count as errors where they are found. In parentheses: where 95 %
-of the score lie when the pictures are drawn again. With so few of them that is wide.
+of the score lie when the images are drawn again. With so few of them that is wide.
 
-*Last epoch* was not chosen by these pictures. *Best epoch by these pictures* was, as in the
+*Last epoch* was not chosen by these images. *Best epoch by these images* was, as in the
 tutorial, which flatters it. Minutes are wall clock of the training command, computing the features
 included; downloads, evaluation and, of a distilled network, its teacher's training are not.
-`lite` as shipped was trained on more pictures than these (weights/person-lite.md).
+`lite` as shipped was trained on more images than these (weights/person-lite.md).
 [metrics.md](metrics.md) says what the scores are."""
 
 

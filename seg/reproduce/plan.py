@@ -21,8 +21,8 @@ class Choices:
         data: Penn-Fudan, or another data set that `train.py` takes.
         backbone: DINOv2's weights in the official format.
         arch: The official name that they belong to.
-        imgsz: Width and height of the box that pictures are fitted into.
-        images: Pictures without labels for the distillation, as `train.py distill` takes them.
+        imgsz: Width and height of the box that images are fitted into.
+        images: Images without labels for the distillation, as `train.py distill` takes them.
         folder: Where everything is kept.
         device: As `train.py` takes it.
         quick: Whether trainings are cut so short that only the steps themselves are tried.
@@ -54,7 +54,7 @@ class Row:
 
     Attributes:
         model: What is measured, for people.
-        size: How pictures are fitted, for people.
+        size: How images are fitted, for people.
         evaluation: The step whose JSON has the scores.
         training: The step whose minutes made the model; None: it was not trained here.
     """
@@ -80,7 +80,7 @@ def plan(choices: Choices) -> tuple[list[Step], list[Row]]:
             training=step,
         )
         for name, step in trainings.items()
-        for stem, which in (("last", "last epoch"), ("best_iou", "best epoch by these pictures"))
+        for stem, which in (("last", "last epoch"), ("best_iou", "best epoch by these images"))
     ]
     rows += [
         Row(

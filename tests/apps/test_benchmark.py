@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from seg import Segmenter, cli
-from seg.benchmark import seed
-from seg.benchmark.lanes import ModelLane, SeedLane
-from seg.benchmark.race import STAGES, Stopwatch
+from seg.benchmark import tutorial
+from seg.benchmark.interleave import STAGES, Stopwatch
+from seg.benchmark.pipelines import ModelPipeline, TutorialPipeline
 from seg.runtimes.fake import FakeRuntime
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.video.base import Frame
@@ -25,7 +25,7 @@ def bench(load_app):
 
 @pytest.fixture
 def squares(here, red_square, square_labels):
-    """Three pictures with labels."""
+    """Three images with labels."""
     for part, make in (("images", red_square), ("masks", square_labels)):
         (here / "squares" / part).mkdir(parents=True)
         for index in range(3):
@@ -58,8 +58,8 @@ def test_every_stage_of_every_model_is_in_the_report(bench, clip, squares, tiny,
     assert [row["imgsz"] for row in report["rows"]] == [[96, 64], [48, 32]]
     assert len(next(iter(report["models"].values()))) == 64
     assert "clip.mp4, 3 frames" in report["about"]["clip"] and report["about"]["machine"]
-    assert [row["batch"] for row in report["alone"]] == [1, 3, 1, 3]
-    assert all(row["pictures_per_second"] > 0 for row in report["alone"])
+    assert [row["batch"] for row in report["model_only"]] == [1, 3, 1, 3]
+    assert all(row["images_per_second"] > 0 for row in report["model_only"])
     out = capsys.readouterr().out
     assert (here / "report" / "benchmark.md").read_text().strip() in out
     assert cv2.imread(str(here / "report" / "benchmark.png")) is not None
@@ -67,21 +67,21 @@ def test_every_stage_of_every_model_is_in_the_report(bench, clip, squares, tiny,
     assert "--overwrite" in capsys.readouterr().err
 
 
-def test_the_yardstick_is_the_ratio_of_one(bench, clip, tiny, here, monkeypatch, capsys):
+def test_the_baseline_has_a_speedup_of_one(bench, clip, tiny, here, monkeypatch, capsys):
     spec = ModelSpec(
         arch="fake",
         outputs=segmentation_outputs(("background", "person")),
         input_hw=(640, 640),
         stride=14,
     )
-    monkeypatch.setattr(seed, "open_seed", lambda device: FakeRuntime(thirds, spec))
-    assert bench("--input", clip, "--model", tiny, "--baseline", "seed") == 0
+    monkeypatch.setattr(tutorial, "open_tutorial", lambda device: FakeRuntime(thirds, spec))
+    assert bench("--input", clip, "--model", tiny, "--baseline", "tutorial") == 0
     lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
     rows = {cells[0].strip("| "): cells for cells in lines if len(cells) > 5}
-    assert rows["seed"][-2] == "1.0x" and rows["tiny.onnx"][-2].endswith("x")
+    assert rows["tutorial"][-2] == "1.0x" and rows["tiny.onnx"][-2].endswith("x")
 
 
-def test_the_plan_tries_engines_precisions_and_sizes(bench, clip, squares, tiny, here, capsys):
+def test_a_target_rate_tries_engines_precisions_and_sizes(bench, clip, squares, tiny, here, capsys):
     words = ["--input", clip, "--data", f"{squares},val=2", "--target-fps", "1"]
     assert bench(*words, "--model", tiny) == 0
     shown = capsys.readouterr()
@@ -93,22 +93,36 @@ def test_the_plan_tries_engines_precisions_and_sizes(bench, clip, squares, tiny,
     }  # fmt: skip
 
 
+def test_json_goes_to_stdout_alone(bench, clip, tiny, capsys):
+    assert bench("--input", clip, "--model", tiny, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in report["rows"]] == ["tiny.onnx"]
+    assert report["recommendation"] is None
+
+
+def test_the_old_name_of_the_baseline_is_refused_with_the_new_one(bench, clip, capsys):
+    with pytest.raises(SystemExit) as raised:
+        bench("--input", clip, "--baseline", "seed")
+    assert raised.value.code == 2
+    assert "invalid choice: 'seed' (choose from 'tutorial')" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         (["--model", "tiny.onnx,speed=9"], "bad option 'speed=9'"),
         (["--model", "tiny.onnx,imgsz=9"], "such as 640x360"),
         (["--model", "none.onnx"], "No model at none.onnx"),
-        (["--model", "TINY", "TINY"], "one name"),
+        (["--model", "TINY", "TINY"], "the same name"),
     ],
 )
-def test_what_cannot_be_is_one_line(bench, clip, tiny, words, line, capsys):
+def test_bad_input_is_one_line(bench, clip, tiny, words, line, capsys):
     assert bench("--input", clip, *[str(tiny) if w == "TINY" else w for w in words]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and line in error
 
 
-def test_the_seeds_loop_draws_what_it_is_told(clip, monkeypatch):
+def test_the_tutorials_loop_draws_the_labels_of_its_network(clip, monkeypatch):
     """Its square has the right third marked, and the frame comes out reddened there alone."""
     drawn, seen = [], []
 
@@ -122,10 +136,10 @@ def test_the_seeds_loop_draws_what_it_is_told(clip, monkeypatch):
         input_hw=(640, 640),
         stride=14,
     )
-    with SeedLane("seed", clip, FakeRuntime(network, spec)) as lane:
-        monkeypatch.setattr(lane, "encode", lambda picture, watch: drawn.append(picture))
+    with TutorialPipeline("tutorial", clip, FakeRuntime(network, spec)) as pipeline:
+        monkeypatch.setattr(pipeline, "encode", lambda image, watch: drawn.append(image))
         image = np.full((90, 160, 3), (10, 120, 250), np.uint8)
-        lane.run(Frame(image, 0, 0.0), watch := Stopwatch())
+        pipeline.run(Frame(image, 0, 0.0), watch := Stopwatch())
         watch.lap()
     assert set(watch.frames[0]) == {"pack", "model", "unpack", "overlay"}
     (pixels,) = seen
@@ -139,9 +153,9 @@ def test_a_device_makes_the_mask_and_its_transfers_are_timed(clip, monkeypatch):
     drawn = []
     image = np.full((90, 160, 3), (10, 120, 250), np.uint8)
     for kind in (FakeRuntime, FakeGpuRuntime):
-        with ModelLane("one", clip, Segmenter(kind(thirds))) as lane:
-            monkeypatch.setattr(lane, "encode", lambda picture, watch: drawn.append(picture))
-            lane.run(Frame(image, 0, 0.0), watch := Stopwatch())
+        with ModelPipeline("one", clip, Segmenter(kind(thirds))) as pipeline:
+            monkeypatch.setattr(pipeline, "encode", lambda image, watch: drawn.append(image))
+            pipeline.run(Frame(image, 0, 0.0), watch := Stopwatch())
             watch.lap()
     assert set(watch.frames[0]) == {"transfer", "pack", "model", "unpack", "overlay"}
     assert (drawn[0] != image).any()

@@ -16,7 +16,7 @@ from seg.reproduce import steps
 
 @pytest.fixture
 def penn_fudan(tmp_path):
-    """Eight pictures in Penn-Fudan's layout: a bright person on noise, numbered 1 in the mask."""
+    """Eight images in Penn-Fudan's layout: a bright person on noise, numbered 1 in the mask."""
     folder, rng = tmp_path / "PennFudanPed", np.random.default_rng(0)
     for part in ("PNGImages", "PedMasks"):
         (folder / part).mkdir(parents=True)

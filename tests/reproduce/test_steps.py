@@ -32,7 +32,7 @@ def steps(tmp_path):
     """Two steps; the second one reads what the first one makes."""
     one, two, data = (tmp_path / name for name in ("one", "two", "data"))
     data.mkdir()
-    (data / "picture").write_text("pixels")
+    (data / "image").write_text("pixels")
     first = Step(name="first", command=("make", str(one)), makes=one, needs=(data,), resumes=True)
     return [first, Step(name="second", command=("make", str(two)), makes=two, needs=(one,))]
 
@@ -67,7 +67,7 @@ def test_a_changed_input_repeats_only_what_depends_on_it(run, tmp_path):
     assert names(run()[0]) == ["one"]
     (tmp_path / "two").unlink()
     assert names(run()[0]) == ["two"]
-    (tmp_path / "data" / "picture").write_text("other pixels")
+    (tmp_path / "data" / "image").write_text("other pixels")
     assert names(run()[0]) == ["one"]  # which makes the same again, so the second is still true
     assert names(run(world={**WORLD, "versions": {"python": "4"}})[0]) == ["one", "two"]
 
@@ -75,7 +75,7 @@ def test_a_changed_input_repeats_only_what_depends_on_it(run, tmp_path):
 def test_a_renamed_picture_is_a_change(run, tmp_path):
     run()
     before = digest(tmp_path / "data")
-    (tmp_path / "data" / "picture").rename(tmp_path / "data" / "painting")
+    (tmp_path / "data" / "image").rename(tmp_path / "data" / "painting")
     assert digest(tmp_path / "data") != before
 
 
@@ -97,7 +97,7 @@ def test_an_interrupted_training_goes_on_and_others_start_anew(run, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run("half")
     assert [command[2] for command in run()[0]] == ["--resume", "--overwrite"]
-    (tmp_path / "data" / "picture").write_text("other pixels")
+    (tmp_path / "data" / "image").write_text("other pixels")
     with pytest.raises(KeyboardInterrupt):
         run(130)  # before it wrote anything: what an earlier training left is not taken up
     assert not (tmp_path / "one").exists()
@@ -111,7 +111,7 @@ def test_seconds_add_up_and_say_where_they_miss_some(run, tmp_path, monkeypatch)
         run("half")
     record = run()[2]["first"]
     assert (record.seconds, record.is_whole) == (20, True)
-    (tmp_path / "data" / "picture").write_text("other pixels")
+    (tmp_path / "data" / "image").write_text("other pixels")
 
     with pytest.raises(KeyboardInterrupt):
         run("half")

@@ -1,4 +1,4 @@
-"""The yardstick's network: DINOv2 ViT-S/14 and the tutorial's head, eager torch in float32."""
+"""The baseline's network: DINOv2 ViT-S/14 and the tutorial's head, eager torch in float32."""
 
 from seg.models.nets import SegmentationNet
 from seg.models.official_weights import RANDOM, load_backbone
@@ -8,7 +8,7 @@ from seg.spec import ModelSpec, segmentation_outputs
 NAME = "dinov2_vits14"
 
 
-def open_seed(device: str) -> TorchRuntime:
+def open_tutorial(device: str) -> TorchRuntime:
     """Builds it with random weights: as fast as with any others, and its masks mean nothing.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What races: a model file on an engine, and the seed's loop as the common yardstick."""
+"""What is timed: a model on an engine, and the tutorial's loop as the common baseline."""
 
 import tempfile
 from abc import ABC, abstractmethod
@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from seg.benchmark.race import Stopwatch
+from seg.benchmark.interleave import Stopwatch
 from seg.closing import Closing
 from seg.errors import SourceError
 from seg.imaging.letterbox import hw_of
@@ -23,14 +23,14 @@ from seg.video.base import Frame
 from seg.video.mp4 import Encoder
 from seg.video.sources import VideoFile
 
-SEED_SIDE, SEED_PADDED = 640, 644  # the tutorial's square, and the next multiple of 14
+TUTORIAL_SIDE, TUTORIAL_PADDED = 640, 644  # the tutorial's square, and the next multiple of 14
 
 
-class Lane(Closing, ABC):
-    """Decodes a clip, hands its frames on, and encodes the pictures; each contestant has one.
+class TimedPipeline(Closing, ABC):
+    """Decodes a clip and encodes the images drawn; what lies between is a subclass's.
 
     Args:
-        name: How it is called in the report.
+        name: Its name in the report.
         clip: The video.
     """
 
@@ -52,12 +52,12 @@ class Lane(Closing, ABC):
     def run(self, frame: Frame, watch: Stopwatch) -> None:
         """Carries one frame through every stage after decoding."""
 
-    def encode(self, picture: UInt8, watch: Stopwatch) -> None:
-        """Writes a picture into this lane's own video, in the calling thread."""
+    def encode(self, image: UInt8, watch: Stopwatch) -> None:
+        """Writes an image into this pipeline's own video, in the calling thread."""
         with watch.stage("encode"):
             if self._encoder is None:
-                self._encoder = Encoder(self._file, picture, 25.0)
-            self._encoder.write(picture, self._num_frames / 25)
+                self._encoder = Encoder(self._file, image, 25.0)
+            self._encoder.write(image, self._num_frames / 25)
         self._num_frames += 1
 
     def close(self) -> None:
@@ -69,13 +69,13 @@ class Lane(Closing, ABC):
         self._folder.cleanup()
 
 
-class ModelLane(Lane):
+class ModelPipeline(TimedPipeline):
     """A model through this library's own stages.
 
     Args:
-        name: How it is called in the report.
+        name: Its name in the report.
         clip: The video.
-        segmenter: The model; closed with the lane.
+        segmenter: The model; closed with the pipeline.
     """
 
     def __init__(self, name: str, clip: Path, segmenter: Segmenter) -> None:
@@ -85,12 +85,12 @@ class ModelLane(Lane):
     def run(self, frame: Frame, watch: Stopwatch) -> None:
         """Carries one frame through every stage after decoding."""
         image, segmenter = frame.image, self.segmenter
-        labels = self._on_gpu(image, watch) if segmenter.gpu else self._here(image, watch)
+        labels = self._on_gpu(image, watch) if segmenter.gpu else self._on_cpu(image, watch)
         with watch.stage("overlay"):
-            picture = self._overlay.draw(image, Mask(labels, segmenter.classes))
-        self.encode(picture, watch)
+            drawn = self._overlay.draw(image, Mask(labels, segmenter.classes))
+        self.encode(drawn, watch)
 
-    def _here(self, image: UInt8, watch: Stopwatch) -> UInt8:
+    def _on_cpu(self, image: UInt8, watch: Stopwatch) -> UInt8:
         with watch.stage("pack"):
             pixels, letterbox = self.segmenter.pack(image)
         with watch.stage("model"):
@@ -122,13 +122,13 @@ class ModelLane(Lane):
         self.segmenter.close()
 
 
-class SeedLane(Lane):
+class TutorialPipeline(TimedPipeline):
     """The tutorial's loop: a square whatever the aspect, full-size scores, a float overlay.
 
     Args:
-        name: How it is called in the report.
+        name: Its name in the report.
         clip: The video.
-        runtime: DINOv2 ViT-S/14 in eager torch, float32; closed with the lane.
+        runtime: DINOv2 ViT-S/14 in eager torch, float32; closed with the pipeline.
     """
 
     def __init__(self, name: str, clip: Path, runtime: Runtime) -> None:
@@ -145,8 +145,8 @@ class SeedLane(Lane):
         with watch.stage("unpack"):
             labels = _labels(logits, hw_of(image))
         with watch.stage("overlay"):
-            picture = _blend(image, labels)
-        self.encode(picture, watch)
+            drawn = _blend(image, labels)
+        self.encode(drawn, watch)
 
     def close(self) -> None:
         """Closes the network too."""
@@ -156,10 +156,10 @@ class SeedLane(Lane):
 
 def _square(image: UInt8) -> Float32:
     """Squashes a frame to 640 x 640 and pads it to 644, in floats: `(1, 3, 644, 644)` RGB 0..1."""
-    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (SEED_SIDE, SEED_SIDE))
+    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (TUTORIAL_SIDE, TUTORIAL_SIDE))
     scaled = small.astype(np.float32) / 255
-    before = (SEED_PADDED - SEED_SIDE) // 2
-    after = SEED_PADDED - SEED_SIDE - before
+    before = (TUTORIAL_PADDED - TUTORIAL_SIDE) // 2
+    after = TUTORIAL_PADDED - TUTORIAL_SIDE - before
     padded = np.pad(scaled, ((before, after), (before, after), (0, 0)))
     return np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
 
@@ -171,7 +171,7 @@ def _labels(logits: Float32, hw: tuple[int, int]) -> UInt8:
 
 
 def _blend(image: UInt8, labels: UInt8) -> UInt8:
-    """Mixes frame and colours in floats, every pixel."""
-    colours = Palette().table()[:, 0][labels].astype(np.float32)
-    mixed = image.astype(np.float32) * 0.6 + colours * 0.4
+    """Mixes frame and colors in floats, every pixel."""
+    colors = Palette().table()[:, 0][labels].astype(np.float32)
+    mixed = image.astype(np.float32) * 0.6 + colors * 0.4
     return np.clip(mixed, 0, 255).astype(np.uint8)

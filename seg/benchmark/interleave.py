@@ -1,4 +1,4 @@
-"""The race: one clock for every contestant, and the order in which they run."""
+"""Timing candidates against each other: one clock, blocks of frames in turn."""
 
 import dataclasses
 import time
@@ -9,12 +9,13 @@ from typing import Protocol
 import numpy as np
 
 from seg.errors import SourceError
+from seg.progress import track
 from seg.video.base import Frame
 
 # transfer: between the memories of processor and GPU
 STAGES = ("decode", "transfer", "pack", "model", "unpack", "overlay", "encode")
 PERCENTS = (50, 95, 99)
-BLOCK = 8  # frames that one contestant runs before the next does: enough to fill its own caches
+BLOCK = 8  # frames that one candidate runs before the next does: enough to fill its own caches
 
 Clock = Callable[[], float]
 
@@ -48,8 +49,8 @@ class Stopwatch:
         self._current = {}
 
 
-class Contestant(Protocol):
-    """What races: it decodes, segments, draws and encodes by itself, stage by stage."""
+class Candidate(Protocol):
+    """What is timed: it decodes, segments, draws and encodes, stage by stage."""
 
     name: str
 
@@ -64,7 +65,7 @@ class Contestant(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Times:
-    """What one contestant took.
+    """What one candidate took.
 
     Attributes:
         first_ms: The very first frame, end to end, with whatever was still to be set up.
@@ -90,11 +91,11 @@ class Times:
         return sum(frame.values()) if stage == "total" else frame.get(stage, 0.0)
 
 
-def turns(count: int, num_frames: int, block: int = BLOCK) -> Iterator[tuple[int, int]]:
-    """Yields who runs next and how many frames: blocks in turn, the order reversed each round.
+def schedule(count: int, num_frames: int, block: int = BLOCK) -> Iterator[tuple[int, int]]:
+    """Yields which candidate runs next and for how many frames.
 
-    Going back and forth spreads slow drifts (heat, other work on the machine) over everybody: each
-    is as early as it is late.
+    Blocks alternate and the order is reversed in each round, so that slow drifts (heat, other work
+    on the machine) affect all candidates alike.
     """
     done, order = 0, list(range(count))
     while done < num_frames:
@@ -105,16 +106,16 @@ def turns(count: int, num_frames: int, block: int = BLOCK) -> Iterator[tuple[int
         done += length
 
 
-def race(
-    contestants: Sequence[Contestant],
+def interleave(
+    candidates: Sequence[Candidate],
     num_frames: int,
     warmup: int,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Times]:
-    """Runs every contestant over the clip, interleaved; a clip that is too short starts again.
+    """Runs every candidate over the clip, interleaved; a clip that is too short starts again.
 
     Args:
-        contestants: With different names.
+        candidates: With different names.
         num_frames: Frames of each that count.
         warmup: Frames of each before, which do not; at least 1.
         clock: Seconds that only grow.
@@ -123,32 +124,33 @@ def race(
         SourceError: The clip cannot be read.
         EngineFailure: An engine failed.
     """
-    watches = [Stopwatch(clock) for _ in contestants]
-    films = [_endless(one, watch) for one, watch in zip(contestants, watches, strict=True)]
-    for index, length in _schedule(len(contestants), num_frames, warmup):
+    watches = [Stopwatch(clock) for _ in candidates]
+    streams = [_loop_frames(one, watch) for one, watch in zip(candidates, watches, strict=True)]
+    blocks = list(_schedule_with_warmup(len(candidates), num_frames, warmup))
+    for index, length in track(blocks, "timing blocks of frames"):
         for _ in range(length):
-            contestants[index].run(next(films[index]), watches[index])
+            candidates[index].run(next(streams[index]), watches[index])
             watches[index].lap()
-    for film in films:
-        film.close()
+    for frames in streams:
+        frames.close()
     return {
         one.name: Times(sum(watch.frames[0].values()), watch.frames[warmup:])
-        for one, watch in zip(contestants, watches, strict=True)
+        for one, watch in zip(candidates, watches, strict=True)
     }
 
 
-def _schedule(count: int, num_frames: int, warmup: int) -> Iterator[tuple[int, int]]:
+def _schedule_with_warmup(count: int, num_frames: int, warmup: int) -> Iterator[tuple[int, int]]:
     yield from ((index, warmup) for index in range(count))
-    yield from turns(count, num_frames)
+    yield from schedule(count, num_frames)
 
 
-def _endless(contestant: Contestant, watch: Stopwatch) -> Generator[Frame]:
-    """Yields frames for ever; the time of reading each goes to its `decode`."""
+def _loop_frames(candidate: Candidate, watch: Stopwatch) -> Generator[Frame]:
+    """Yields frames without end; the time of reading each one counts as its `decode`."""
     while True:
-        film, is_empty = iter(contestant.frames()), True
+        frames, is_empty = iter(candidate.frames()), True
         while True:
             with watch.stage("decode"):
-                frame = next(film, None)
+                frame = next(frames, None)
             if frame is None:
                 break
             is_empty = False

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from seg.benchmark.lanes import Lane
+from seg.benchmark.pipelines import TimedPipeline
 from seg.errors import SourceError
 from seg.video.recorder import Mp4Writer
 
 
-class Reading(Lane):
-    """A lane that only reads."""
+class Reading(TimedPipeline):
+    """A pipeline that only reads."""
 
     def run(self, frame, watch):
         pass
@@ -20,12 +20,12 @@ def test_a_damaged_clip_is_no_clip_to_measure_on(tmp_path):
         for index, image in enumerate(images):
             writer.add(image, index / 25)
         writer.end_of_stream()
-    lane = Reading("reading", tmp_path / "clip.mp4")
-    assert len(list(lane.frames())) == len(images)
+    pipeline = Reading("reading", tmp_path / "clip.mp4")
+    assert len(list(pipeline.frames())) == len(images)
     data = bytearray((tmp_path / "clip.mp4").read_bytes())
     half = len(data) // 2
     data[half : half + len(data) // 4] = bytes(len(data) // 4)
     (tmp_path / "clip.mp4").write_bytes(data)
     with pytest.raises(SourceError, match="cut or damaged"):
-        list(lane.frames())
-    lane.close()
+        list(pipeline.frames())
+    pipeline.close()

@@ -1,4 +1,4 @@
-"""The model alone: synchronised runs on pictures in memory, several at once."""
+"""A model without video: synchronized runs on images in memory, several at once."""
 
 import dataclasses
 import time
@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from seg.benchmark.race import PERCENTS, Clock
+from seg.benchmark.interleave import PERCENTS, Clock
 from seg.evaluation.report import markdown_table
 from seg.imaging.letterbox import round_up
 from seg.predictors.segmenter import Segmenter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Alone:
-    """What a model took, from pictures in RAM to scores in RAM, copies to a GPU included.
+class ModelTiming:
+    """Times of a model from images in RAM to scores in RAM, copies to a GPU included.
 
     Attributes:
-        name: How it is called.
-        engine: What really ran.
+        name: Its name in the report.
+        engine: What actually ran.
         canvas: Width and height of the network's input.
-        batch: Pictures at once.
-        ms: Of one run, synchronised, at `PERCENTS`.
+        batch: Images at once.
+        ms: Of one run, synchronized, at `PERCENTS`.
         enqueued_ms: Of it, until a GPU had its work, at `PERCENTS`; None where there is no GPU.
     """
 
@@ -35,22 +35,22 @@ class Alone:
 
     @property
     def rate(self) -> float:
-        """Pictures per second, at the median."""
+        """Images per second, at the median."""
         return 1e3 * self.batch / self.ms[0] if self.ms[0] > 0 else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
-        return dataclasses.asdict(self) | {"pictures_per_second": self.rate}
+        return dataclasses.asdict(self) | {"images_per_second": self.rate}
 
 
-def alone(
+def time_model(
     name: str,
     segmenter: Segmenter,
     batch: int,
     runs: int,
     warmup: int,
     clock: Clock = time.perf_counter,
-) -> Alone:
+) -> ModelTiming:
     """Times a model on noise of its own size; raises as `Runtime.run` does."""
     spec = segmenter.runtime.spec
     hw = spec.canvas_hw or round_up(segmenter.input_hw, spec.stride)
@@ -62,7 +62,7 @@ def alone(
         times.append(clock() - start)
         enqueued.append(segmenter.runtime.enqueued_s)
     taken = [seconds for seconds in enqueued[warmup:] if seconds is not None]
-    return Alone(
+    return ModelTiming(
         name=name,
         engine=segmenter.runtime.description,
         canvas=hw[::-1],
@@ -76,9 +76,9 @@ def _percentiles(seconds: Sequence[float]) -> tuple[float, ...]:
     return tuple(1e3 * float(value) for value in np.percentile(seconds, PERCENTS))
 
 
-def markdown(rows: Sequence[Alone]) -> str:
-    """Returns the table for people."""
-    heads = ["model alone", "engine", "canvas", "batch", "ms enqueued", "ms a run", "pictures/s"]
+def markdown(rows: Sequence[ModelTiming]) -> str:
+    """Returns a Markdown table."""
+    heads = ["model only", "engine", "canvas", "batch", "ms enqueued", "ms a run", "images/s"]
     lines = []
     for row in rows:
         enqueued, ms = (

@@ -1,4 +1,4 @@
-"""The arithmetic of the race, on clocks that tick as they are told."""
+"""The arithmetic of timing, on clocks that are set by hand."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seg import SourceError
-from seg.benchmark.race import Stopwatch, Times, race, turns
+from seg.benchmark.interleave import Stopwatch, Times, interleave, schedule
 from seg.video.base import Frame
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
@@ -40,19 +40,19 @@ class Runner:
             self.clock.now += next(self.times_ms) / 1e3
 
 
-def test_the_order_goes_back_and_forth():
-    assert list(turns(3, 5, block=2)) == [
+def test_the_schedule_goes_back_and_forth():
+    assert list(schedule(3, 5, block=2)) == [
         (0, 2), (1, 2), (2, 2),
         (2, 2), (1, 2), (0, 2),
         (0, 1), (1, 1), (2, 1),
     ]  # fmt: skip
-    counts = {who: sum(n for w, n in turns(4, 37) if w == who) for who in range(4)}
+    counts = {who: sum(n for w, n in schedule(4, 37) if w == who) for who in range(4)}
     assert set(counts.values()) == {37}
 
 
-def test_nobody_is_earlier_than_another_on_average():
+def test_no_candidate_is_earlier_than_another_on_average():
     places = {0: [], 1: []}
-    for place, (who, _) in enumerate(turns(2, 32, block=8)):
+    for place, (who, _) in enumerate(schedule(2, 32, block=8)):
         places[who].append(place)
     assert np.mean(places[0]) == np.mean(places[1])
 
@@ -88,7 +88,7 @@ def test_warm_up_does_not_count_and_the_clip_starts_again():
     clock, calls = Clock(), []
     slow_start = Runner("a", clock, itertools.chain([500, 500], itertools.repeat(10)), calls)
     other = Runner("b", clock, itertools.repeat(2), calls)
-    times = race([slow_start, other], num_frames=12, warmup=2, clock=clock)
+    times = interleave([slow_start, other], num_frames=12, warmup=2, clock=clock)
     assert times["a"].first_ms == pytest.approx(500.5)
     assert [len(one.frames) for one in times.values()] == [12, 12]
     assert times["a"].percentiles("model") == pytest.approx((10, 10, 10))
@@ -101,4 +101,4 @@ def test_warm_up_does_not_count_and_the_clip_starts_again():
 
 def test_an_empty_clip_is_an_error():
     with pytest.raises(SourceError, match="no frame"):
-        race([Runner("a", Clock(), iter(()), [], clip=0)], 3, 1, Clock())
+        interleave([Runner("a", Clock(), iter(()), [], clip=0)], 3, 1, Clock())
