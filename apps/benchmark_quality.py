@@ -8,6 +8,7 @@ interval: one that contains 0 may be chance.
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from seg.predictors.tta import RATIOS
 from seg.runtimes import environment
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     p = cli.parser(__doc__)
     p.add_argument("--data", required=True, metavar="FOLDER", help="as apps/evaluate.py takes it")
@@ -45,12 +46,13 @@ def flags() -> argparse.ArgumentParser:
     text = "of the filter's windows in pixels of the fitted image, each with each --epsilon; "
     text += "default: that of --guided, a cell of the network's scores"
     p.add_argument("--radius", nargs="+", type=cli.positive, metavar="R", help=text)
+    p.add_argument("--json", action="store_true", help="print JSON in place of the table")
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures; returns the exit code."""
-    args = flags().parse_args(argv)
+    args = build_parser().parse_args(argv)
     for epsilon in args.epsilon:
         if not epsilon > 0:
             raise SpecMismatch(f"--epsilon is {epsilon:g}; expected a positive number.")
@@ -58,11 +60,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         data = open_dataset(args.data, segmenter.classes)
         samples = data.split(args.split)
         results = compare(segmenter, samples, variants(args))
-        print(f"- data: {data.name}, {args.split}, {len(samples)} images")
-        print(f"- model: {args.model.name}, {segmenter.description}")
-        print(f"- machine: {environment.machine()}")
-        print(f"- versions: {environment.versions_line()}\n")
-    print("\n".join(table(results)))
+        about = {
+            "data": f"{data.name}, {args.split}, {len(samples)} images",
+            "model": f"{args.model.name}, {segmenter.description}",
+            "machine": environment.machine(),
+            "versions": environment.versions_line(),
+        }
+    if args.json:
+        rows = [result.to_dict(results[0]) for result in results]
+        print(json.dumps({"about": about, "variants": rows}, indent=2))
+    else:
+        lines = [f"- {key}: {value}" for key, value in about.items()]
+        print("\n".join([*lines, "", *table(results)]))
     return cli.OK
 
 

@@ -1,14 +1,14 @@
-"""Runs the video loop for thousands of frames and fails where its memory grows.
+"""Runs the video loop for thousands of frames and fails if its memory grows.
 
     python apps/soak.py --input clip.mp4
     python apps/soak.py --input clip.mp4 --runtime openvino --frames 5000
 
-Decoding, the model, the overlay and the encoder, on a clip that starts again at its end. Resident
-memory is compared with that after the first 500 frames; the exit code is 1 where it is more than
---limit above it.
+Decoding, the model, the overlay and the encoder run on a clip that repeats. The exit code is 1 if
+resident memory grows by more than --limit after the first 500 frames.
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,32 +17,36 @@ from seg.benchmark.soak import soak
 from seg.errors import SpecMismatch
 from seg.runtimes import environment
 
-FIRST = 500
 
-
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     p = cli.parser(__doc__)
     p.add_argument("--input", required=True, type=Path, metavar="FILE", help="a video")
     cli.add_model_flags(p)
-    p.add_argument("--frames", type=cli.positive, default=5000, help="where it ends")
-    p.add_argument("--first", type=cli.positive, default=FIRST, help="frame to count growth from")
+    p.add_argument("--frames", type=cli.positive, default=5000, help="length of the run")
+    p.add_argument("--first", type=cli.positive, default=500, help="frame to count growth from")
     p.add_argument("--limit", type=cli.positive, default=5, metavar="MB", help="growth allowed")
+    p.add_argument("--json", action="store_true", help="print JSON in place of text")
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Soaks; returns 0 only if memory stays."""
-    args = flags().parse_args(argv)
+    """Runs the test; returns 0 only if memory does not grow."""
+    args = build_parser().parse_args(argv)
     if args.frames <= args.first:
         raise SpecMismatch(f"--frames {args.frames} must be more than --first {args.first}.")
     environment.resident_mb()  # says at once where it cannot be known
     with cli.segmenter(args) as segment:
         cli.note(f"{args.model}: {segment.description}")
         growth = soak(args.input, segment, args.first, args.frames)
-    stays = growth.grown_mb <= args.limit
-    print(f"{segment.description}\n{growth} ({'at most' if stays else 'MORE THAN'} {args.limit})")
-    return cli.OK if stays else cli.FAILED
+    passes = growth.grown_mb <= args.limit
+    if args.json:
+        report = {"engine": segment.description, "limit_mb": args.limit, "passes": passes}
+        print(json.dumps(report | growth.to_dict(), indent=2))
+    else:
+        limit = f"{'at most' if passes else 'MORE THAN'} {args.limit}"
+        print(f"{segment.description}\n{growth} ({limit})")
+    return cli.OK if passes else cli.FAILED
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ two intervals may overlap widely although one variant is better on every resampl
 import dataclasses
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,15 @@ class Result:
         pairs = np.hstack([self.rows, plain.rows])
         ranges = bootstrap_intervals(pairs, difference)
         return {key: (value, ranges[key]) for key, value in difference(pairs.sum(0)).items()}
+
+    def to_dict(self, plain: "Result") -> dict[str, Any]:
+        """Returns plain values for JSON: scores, and gains over another variant."""
+        gains = {
+            key: {"gain": value, "interval_95": list(interval)}
+            for key, (value, interval) in self.gain(plain).items()
+        }
+        variant = dataclasses.asdict(self.variant)
+        return variant | {"scores": self.scores, "gains": gains, "ms_per_image": self.ms}
 
 
 def compare(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from seg.errors import SourceError
 from seg.imaging.overlay import Overlay
 from seg.runtimes import environment
 from seg.video import loop
@@ -15,7 +16,7 @@ from seg.video.pipeline import Pipeline, Predictor
 from seg.video.recorder import Mp4Writer
 from seg.video.sources import VideoFile
 
-# Queues of whole images fill and empty by tens of MB; a leak lifts the lowest of many frames too.
+# Queues of images grow and shrink by tens of MB; a leak raises the minimum of many frames, too.
 WINDOW = 100
 
 
@@ -41,6 +42,10 @@ class Growth:
     def grown_mb(self) -> float:
         """How much more it was at the end."""
         return self.last_mb - self.first_mb
+
+    def to_dict(self) -> dict[str, float]:
+        """Returns plain values for JSON."""
+        return dataclasses.asdict(self) | {"grown_mb": self.grown_mb}
 
     def __str__(self) -> str:
         return (
@@ -95,6 +100,8 @@ class LoopedVideo(Source):
                 for frame in islice(once, self._num_frames - index):
                     yield Frame(frame.image, index, index / (self.fps or 25.0))
                     index += 1
+            if once.damage:
+                raise SourceError(once.damage)
 
 
 class MemoryProbe(Sink):

@@ -1,5 +1,6 @@
 """apps/soak.py in-process: a loop that keeps nothing passes, a planted leak is caught."""
 
+import json
 import mmap
 
 import numpy as np
@@ -23,6 +24,23 @@ def test_the_loop_keeps_nothing(app, clip, tiny, capsys):
     out, err = capsys.readouterr()
     assert "partial file" not in err  # the video came to its end, as far as its writer knows
     assert "MB after 150 frames" in out and "MB after 330" in out and "(at most 5)" in out
+
+
+def test_json_says_whether_it_passes(app, clip, tiny, capsys):
+    assert cli.run(app.main, ["--input", str(clip), "--model", str(tiny), *WORDS, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (
+        report["passes"]
+        and report["limit_mb"] == 5
+        and (report["first"], report["last"]) == (150, 330)
+    )
+    assert report["grown_mb"] == report["last_mb"] - report["first_mb"]
+
+
+def test_a_damaged_clip_is_no_test(app, clip, tiny, capsys):
+    clip.write_bytes(clip.read_bytes()[:-600])
+    assert cli.run(app.main, ["--input", str(clip), "--model", str(tiny), *WORDS]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
 
 
 def test_a_planted_leak_is_caught(app, clip, tiny, capsys, monkeypatch):
