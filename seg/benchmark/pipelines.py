@@ -4,13 +4,12 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
 
 from seg.benchmark.interleave import Stopwatch
-from seg.closing import Closing
 from seg.errors import SourceError
 from seg.imaging.letterbox import hw_of
 from seg.imaging.overlay import Overlay
@@ -26,7 +25,7 @@ from seg.video.sources import VideoFile
 TUTORIAL_SIDE, TUTORIAL_PADDED = 640, 644  # the tutorial's square, and the next multiple of 14
 
 
-class TimedPipeline(Closing, ABC):
+class TimedPipeline(ABC):
     """Decodes a clip and encodes the images drawn; what lies between is a subclass's.
 
     Args:
@@ -59,6 +58,12 @@ class TimedPipeline(Closing, ABC):
                 self._encoder = Encoder(self._file, image, 25.0)
             self._encoder.write(image, self._num_frames / 25)
         self._num_frames += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Deletes what was encoded."""

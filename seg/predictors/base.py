@@ -4,11 +4,10 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
-from seg.closing import Closing
 from seg.errors import EngineFailure, SpecMismatch
 from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.imaging.letterbox import Letterbox, Size, check_image, check_size, hw_of
@@ -23,7 +22,7 @@ MAX_BATCH = 8  # images that a list is cut into; more hold memory and gain no sp
 ResultT = TypeVar("ResultT")
 
 
-class Predictor(Closing, ABC, Generic[ResultT]):
+class Predictor(ABC, Generic[ResultT]):
     """Turns images of any size into results of one task.
 
     It keeps nothing of the images it has seen, so threads with frames of different sizes may share
@@ -164,6 +163,12 @@ class Predictor(Closing, ABC, Generic[ResultT]):
         self._is_closed = True
         if self.owns_runtime:
             self.runtime.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     @abstractmethod
     def _predict(

@@ -4,17 +4,17 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 
-from seg.closing import Closing
 from seg.errors import ArtifactError, EngineFailure, ShapeError
 from seg.kinds import Precision
 from seg.results import Float32
 from seg.spec import ModelSpec
 
 
-class Runtime(Closing, ABC):
+class Runtime(ABC):
     """A network ready to run: float32 images in, named float32 arrays out.
 
     It may be called from several threads, which wait for each other where the engine has one set
@@ -80,14 +80,16 @@ class Runtime(Closing, ABC):
         """Frees the engine; harmless twice. `run` then says that it is closed."""
         with self._lock:
             self._is_closed = True
-            self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     @abstractmethod
     def _run(self, images: Float32) -> Mapping[str, Float32]:
         """Runs the network on checked, contiguous input of a batch that the engine takes."""
-
-    def _close(self) -> None:
-        """Drops what the engine holds."""
 
     def _run_open(self, images: Float32) -> Mapping[str, Float32]:
         with self._lock:

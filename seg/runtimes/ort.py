@@ -42,8 +42,11 @@ class OnnxRuntime(Runtime):
             raise EngineFailure(f"ONNX Runtime failed: {error}") from error
         return dict(zip(self._outputs, arrays, strict=True))
 
-    def _close(self) -> None:
-        self._session = None
+    def close(self) -> None:
+        """As of `Runtime`."""
+        with self._lock:
+            super().close()
+            self._session = None
 
 
 def open_file(path: Path, device: Device) -> OnnxRuntime:

@@ -64,8 +64,11 @@ class OpenVinoRuntime(Runtime):
         named = dict(zip(self._outputs, arrays.values(), strict=True))
         return {output.name: named[output.name] for output in self.spec.outputs}
 
-    def _close(self) -> None:
-        self._request = None
+    def close(self) -> None:
+        """As of `Runtime`."""
+        with self._lock:
+            super().close()
+            self._request = None
 
 
 def open_file(path: Path, device: Device, precision: str | None = None) -> OpenVinoRuntime:

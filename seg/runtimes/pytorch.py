@@ -79,10 +79,12 @@ class TorchRuntime(Runtime):
         except RuntimeError as error:
             raise EngineFailure(f"torch failed: {_first_line(error)}") from error
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Drops the network and the graphs, which hold the GPU's memory."""
-        self.net = self._call = nn.Identity()
-        self._graphs = None if self._graphs is None else {}
+        with self._lock:
+            super().close()
+            self.net = self._call = nn.Identity()
+            self._graphs = None if self._graphs is None else {}
 
     def _outputs(self, images: Tensor) -> dict[str, Tensor]:
         """Runs the network, eager or compiled, and names what it returns."""

@@ -113,10 +113,12 @@ class TrtRuntime(Runtime):
                 raise EngineFailure(f"CUDA failed: {error}") from error
         return self._contexts[batch].graph
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Drops graphs, contexts and engine, in this order."""
-        self._contexts = {}
-        self._engine = None
+        with self._lock:
+            super().close()
+            self._contexts = {}
+            self._engine = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ import dataclasses
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, Self
 
-from seg.closing import Closing
 from seg.results import UInt8
 
 
@@ -54,7 +53,20 @@ class Process(Protocol):
         """Processes one frame."""
 
 
-class Source(Closing, ABC):
+class _Closable:
+    """Closes itself at the end of a `with` block, however the block ends."""
+
+    def close(self) -> None:
+        """Frees what is held; harmless twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class Source(_Closable, ABC):
     """Frames, one after the other; iterated once, in one thread.
 
     Attributes:
@@ -80,7 +92,7 @@ class Source(Closing, ABC):
         """Yields each frame; raises SourceError where reading fails."""
 
 
-class Sink(Closing, ABC):
+class Sink(_Closable, ABC):
     """Where processed frames go.
 
     Attributes:
