@@ -12,29 +12,21 @@ fits one image, else a folder. An image that cannot be read is named; the others
 """
 
 import argparse
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seg import cli
 from seg.errors import SourceError
-from seg.video import loop
-from seg.video.base import Sink
-from seg.video.flags import add_drawing_flags, check_paths_differ, overlay_of
-from seg.video.image_folder import ImageFolder
-from seg.video.meter import Meter
-from seg.video.pipeline import Pipeline
-from seg.video.sinks import ImageFiles, MaskFolder, Window
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     parser = cli.parser(__doc__)
     parser.add_argument("--input", required=True, help="an image, a folder or a pattern")
     parser.add_argument("--recursive", action="store_true", help="read subfolders, too")
     parser.add_argument("--output", type=Path, metavar="PATH", help="a file or a folder")
     cli.add_model_flags(parser)
-    add_drawing_flags(parser)
+    cli.add_drawing_flags(parser)
     show = argparse.BooleanOptionalAction
     parser.add_argument("--show", action=show, default=False, help="show each; any key goes on")
     return parser
@@ -42,41 +34,46 @@ def flags() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    args = flags().parse_args(argv)
+    from contextlib import ExitStack
+
+    from seg.video import loop
+    from seg.video.base import Sink
+    from seg.video.image_folder import ImageFolder
+    from seg.video.meter import Meter
+    from seg.video.pipeline import Pipeline
+    from seg.video.progress import Progress
+    from seg.video.sinks import ImageFiles, MaskFolder
+    from seg.video.window import Window
+
+    args = build_parser().parse_args(argv)
     source = ImageFolder(args.input, args.recursive)
-    results = _results(source, args.output)
+    results = _results(source.paths, args.output)
     masks = [args.save_masks / f"{name}.png" for name in results] if args.save_masks else []
-    check_paths_differ(source.paths.values(), [*results.values(), *masks])
+    cli.check_paths_differ(source.paths.values(), [*results.values(), *masks])
     meter = Meter()
     with ExitStack() as stack:
         images = ImageFiles(results, args.overwrite)
-        sinks: list[Sink] = [images]
+        sinks: list[Sink] = [Progress(source), images]
         if args.save_masks:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.show:
             sinks.append(stack.enter_context(Window("dinoseg", hold=True)))
         segment = stack.enter_context(cli.segmenter(args))
         cli.note(f"{args.model}: {segment.description}")
-        pipeline = Pipeline([segment], overlay_of(args), meter)
+        pipeline = Pipeline([segment], cli.overlay_of(args), meter)
         report = loop.run(source, pipeline, sinks, meter)
-    if report.num_frames:
-        print(*images.written, report, sep="\n")
-    for failure in source.failures:
-        cli.note(f"error: {failure}")
-    return cli.FAILED if source.failures else cli.OK
+    return cli.show_results({"outputs": images.written}, report, source.failures, args.json)
 
 
-def _results(source: ImageFolder, output: Path | None) -> dict[str, Path]:
+def _results(inputs: Mapping[str, Path], output: Path | None) -> dict[str, Path]:
     """Returns where each image goes."""
     is_file = output is not None and output.suffix != "" and not output.is_dir()
-    if is_file and len(source.paths) > 1:
-        raise SourceError(
-            f"{len(source.paths)} images do not fit into the file {output}; name a folder."
-        )
+    if is_file and len(inputs) > 1:
+        raise SourceError(f"{len(inputs)} images do not fit into the file {output}; name a folder.")
     if is_file and output is not None:
-        return dict.fromkeys(source.paths, output)
-    folder = output or Path("overlays" if len(source.paths) > 1 else ".")
-    return {name: folder / f"{name}-overlay.png" for name in source.paths}
+        return dict.fromkeys(inputs, output)
+    folder = output or Path("overlays" if len(inputs) > 1 else ".")
+    return {name: folder / f"{name}-overlay.png" for name in inputs}
 
 
 if __name__ == "__main__":

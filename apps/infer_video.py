@@ -11,27 +11,18 @@ Without --output the result is <name>-overlay.mp4 in the current folder.
 
 import argparse
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from seg import cli
-from seg.video import loop
-from seg.video.base import Sink
-from seg.video.flags import add_drawing_flags, check_paths_differ, overlay_of
-from seg.video.meter import Meter
-from seg.video.pipeline import Pipeline
-from seg.video.recorder import Mp4Writer
-from seg.video.sinks import MaskFolder, Window
-from seg.video.sources import VideoFile
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     parser = cli.parser(__doc__)
     parser.add_argument("--input", required=True, type=Path, metavar="FILE", help="a video")
     parser.add_argument("--output", type=Path, metavar="FILE", help="an .mp4")
     cli.add_model_flags(parser)
-    add_drawing_flags(parser)
+    cli.add_drawing_flags(parser)
     show = argparse.BooleanOptionalAction
     parser.add_argument("--show", action=show, default=False, help="watch it while it runs")
     return parser
@@ -39,14 +30,26 @@ def flags() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    args = flags().parse_args(argv)
+    from contextlib import ExitStack
+
+    from seg.video import loop
+    from seg.video.base import Sink
+    from seg.video.meter import Meter
+    from seg.video.pipeline import Pipeline
+    from seg.video.progress import Progress
+    from seg.video.recorder import Mp4Writer
+    from seg.video.sinks import MaskFolder
+    from seg.video.sources import VideoFile
+    from seg.video.window import Window
+
+    args = build_parser().parse_args(argv)
     output: Path = args.output or Path(f"{args.input.stem}-overlay.mp4")
-    check_paths_differ([args.input], [output])
+    cli.check_paths_differ([args.input], [output])
     meter = Meter()
     with ExitStack() as stack:
         source = stack.enter_context(VideoFile(args.input))
         segment = stack.enter_context(cli.segmenter(args))
-        sinks: list[Sink] = []
+        sinks: list[Sink] = [Progress(source)]
         if args.show:
             sinks.append(stack.enter_context(Window("dinoseg")))
         if args.save_masks:
@@ -54,12 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         writer = Mp4Writer(output, args.overwrite, source.path, source.fps, meter)
         sinks.append(stack.enter_context(writer))
         cli.note(f"{args.model}: {segment.description}")
-        pipeline = Pipeline([segment], overlay_of(args), meter, show_fps=args.show)
+        pipeline = Pipeline([segment], cli.overlay_of(args), meter, show_fps=args.show)
         report = loop.run(source, pipeline, sinks, meter)
-    print(output, *([args.save_masks] if args.save_masks else []), report, sep="\n")
-    if source.damage:
-        cli.note(f"error: {source.damage}")
-    return cli.FAILED if source.damage else cli.OK
+    files = {"output": [output], "masks": [args.save_masks] if args.save_masks else []}
+    return cli.show_results(files, report, [report.damage] if report.damage else [], args.json)
 
 
 if __name__ == "__main__":

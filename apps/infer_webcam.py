@@ -12,22 +12,17 @@ window opens where there is a display.
 
 import argparse
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seg import cli
 from seg.errors import SourceError
-from seg.video import loop
-from seg.video.base import Sink
-from seg.video.flags import add_drawing_flags, check_paths_differ, overlay_of
-from seg.video.meter import Meter
-from seg.video.pipeline import Pipeline
-from seg.video.recorder import Mp4Writer
-from seg.video.sinks import MaskFolder, Window
-from seg.video.streams import TRANSPORTS, open_source
+
+if TYPE_CHECKING:
+    from seg.video.base import Sink
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     parser = cli.parser(__doc__)
     parser.add_argument("--input", default="0", metavar="CAMERA", help="a number, device or URL")
@@ -40,10 +35,10 @@ def flags() -> argparse.ArgumentParser:
         help="ask the camera for frames of this size",
     )
     parser.add_argument(
-        "--rtsp-transport", choices=TRANSPORTS, help="what carries rtsp:// (default: tcp)"
+        "--rtsp-transport", choices=("tcp", "udp"), help="what carries rtsp:// (default: tcp)"
     )
     cli.add_model_flags(parser)
-    add_drawing_flags(parser)
+    cli.add_drawing_flags(parser)
     parser.add_argument("--show", action=argparse.BooleanOptionalAction, help="open a window")
     parser.add_argument("--max-frames", type=cli.positive, metavar="N", help="stop after so many")
     return parser
@@ -51,13 +46,22 @@ def flags() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    args = flags().parse_args(argv)
+    from contextlib import ExitStack
+
+    from seg.video import loop
+    from seg.video.meter import Meter
+    from seg.video.pipeline import Pipeline
+    from seg.video.recorder import Mp4Writer
+    from seg.video.sinks import MaskFolder
+    from seg.video.streams import open_source
+
+    args = build_parser().parse_args(argv)
     if args.output:
-        check_paths_differ([Path(args.input)], [args.output])
+        cli.check_paths_differ([Path(args.input)], [args.output])
     meter = Meter()
     with ExitStack() as stack:
         segment = stack.enter_context(cli.segmenter(args))
-        sinks: list[Sink] = [stack.enter_context(window) for window in _windows(args)]
+        sinks = [stack.enter_context(window) for window in _windows(args)]
         size_hw = cli.hw(args.camera_size)
         source = stack.enter_context(open_source(args.input, size_hw, args.rtsp_transport))
         if args.save_masks:
@@ -65,16 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.output:
             sinks.append(stack.enter_context(Mp4Writer(args.output, args.overwrite, meter=meter)))
         cli.note(f"{args.model}: {segment.description}")
-        pipeline = Pipeline([segment], overlay_of(args), meter, show_fps=True)
+        pipeline = Pipeline([segment], cli.overlay_of(args), meter, show_fps=True)
         report = loop.run(source, pipeline, sinks, meter, args.max_frames)
-    print(*filter(None, (args.output, args.save_masks)), report, sep="\n")
-    if source.damage:
-        cli.note(f"error: {source.damage}")
-    return cli.FAILED if source.damage else cli.OK
+    files = {
+        "output": [args.output] if args.output else [],
+        "masks": [args.save_masks] if args.save_masks else [],
+    }
+    return cli.show_results(files, report, [report.damage] if report.damage else [], args.json)
 
 
-def _windows(args: argparse.Namespace) -> list[Sink]:
+def _windows(args: argparse.Namespace) -> "list[Sink]":
     """Opens a window where one is asked for, or where it can be and nobody said no."""
+    from seg.video.window import Window
+
     if args.show is False:
         return []
     try:

@@ -5,22 +5,42 @@
 >>> mask = segment(frame_bgr)                               # doctest: +SKIP
 """
 
+from typing import TYPE_CHECKING
+
 from seg._version import __version__ as __version__
-from seg.errors import (
-    ArtifactError,
-    DataError,
-    EngineFailure,
-    EngineMissing,
-    ParityError,
-    SegError,
-    ShapeError,
-    SourceError,
-    SpecMismatch,
-)
-from seg.imaging.letterbox import Letterbox
-from seg.predictors.segmenter import Segmenter
-from seg.results import Mask
-from seg.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from seg.errors import (
+        ArtifactError,
+        DataError,
+        EngineFailure,
+        EngineMissing,
+        ParityError,
+        SegError,
+        ShapeError,
+        SourceError,
+        SpecMismatch,
+    )
+    from seg.imaging.letterbox import Letterbox
+    from seg.predictors.segmenter import Segmenter
+    from seg.results import Mask
+    from seg.spec import ModelSpec
+else:
+    _PLACES = {
+        "Letterbox": "seg.imaging.letterbox",
+        "Mask": "seg.results",
+        "ModelSpec": "seg.spec",
+        "Segmenter": "seg.predictors.segmenter",
+    }
+
+    def __getattr__(name: str) -> object:
+        """Imports a public name when it is asked for: a command starts before numpy is loaded."""
+        if name not in __all__:
+            raise AttributeError(f"module 'seg' has no attribute '{name}'")
+        import importlib
+
+        return getattr(importlib.import_module(_PLACES.get(name, "seg.errors")), name)
+
 
 __all__ = [
     "ArtifactError",

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Generator, Iterable, Sized
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -13,7 +13,7 @@ T = TypeVar("T")
 INTERVAL_S = 10.0  # between two lines where stderr is no terminal
 
 
-def track(items: Iterable[T], doing: str, total: int | None = None) -> Iterator[T]:
+def track(items: Iterable[T], doing: str, total: int | None = None) -> Generator[T]:
     """Yields the items and says how many are done and how long the rest takes.
 
     Says nothing where the logger "dinoseg" is silent, as in a program that has not set it up.

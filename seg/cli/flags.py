@@ -3,14 +3,15 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seg.files.default_artifacts import DEFAULT_MODEL
-from seg.imaging.letterbox import Size
 from seg.kinds import Device, Engine
 from seg.notes import note as note
-from seg.predictors.segmenter import Segmenter
-from seg.predictors.tta import RATIOS
-from seg.verification import self_test
+
+if TYPE_CHECKING:
+    from seg.imaging.letterbox import Size
+    from seg.predictors.segmenter import Segmenter
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -29,6 +30,8 @@ class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpF
 
 def add_model_flags(flags: argparse.ArgumentParser) -> None:
     """Adds the flags of `segmenter`: which network runs, at what size, on what, how often."""
+    from seg.predictors.tta import RATIOS
+
     flags.add_argument(
         "--model",
         type=Path,
@@ -65,11 +68,14 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
         help=f"average over N scales of {', '.join(f'{r:g}' for r in RATIOS)} in sliding windows, "
         "mirrored too; slow, 0 is off",
     )
-    flags.add_argument("--guided", action="store_true", help="draw masks to the picture's edges")
+    flags.add_argument("--guided", action="store_true", help="refine masks along image edges")
 
 
-def segmenter(args: argparse.Namespace) -> Segmenter:
+def segmenter(args: argparse.Namespace) -> "Segmenter":
     """Opens the model that the flags of `add_model_flags` name, and verifies it where asked."""
+    from seg.predictors.segmenter import Segmenter
+    from seg.verification import self_test
+
     opened = Segmenter(
         args.model,
         args.device,
@@ -92,7 +98,7 @@ def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, t
     )
 
 
-def hw(imgsz: Sequence[int] | None) -> Size | None:
+def hw(imgsz: Sequence[int] | None) -> "Size | None":
     """Turns the command line's width and height into the house's height and width."""
     return (imgsz[1], imgsz[0]) if imgsz else None
 

@@ -73,6 +73,7 @@ class Source(_Closable, ABC):
         live: Whether the newest frame wins (cameras, streams). Files keep every frame.
         stage: What reading is called in a report.
         unit: What one frame is called in a report.
+        num_frames: How many frames it says it has, None where it does not; only a hint.
         fps: Frames per second as the source says it, None where it does not; only a hint.
         damage: After the iteration: one line that says what is missing; empty for a whole source.
         stop: Set by another thread to end a wait and, with it, the iteration.
@@ -81,6 +82,7 @@ class Source(_Closable, ABC):
     live = False
     stage = "decode"
     unit = "frame"
+    num_frames: int | None = None
     fps: float | None = None
     damage = ""
 

@@ -53,6 +53,7 @@ class ImageFolder(Source):
         }
         if len(self.paths) < len(files):
             raise SourceError(f"Two images of {text} have one name; give their folders in turn.")
+        self.num_frames = len(self.paths)
 
     def __iter__(self) -> Iterator[Frame]:
         for index, (name, path) in enumerate(self.paths.items()):

@@ -135,5 +135,5 @@ def test_show_without_a_display_is_one_line_and_no_abort(request, clip, here, ti
     )
     assert child.returncode == 1
     assert child.stderr == (
-        "error: Cannot show a window: DISPLAY is not set. Take --no-show and give --output.\n"
+        "error: Cannot show a window: DISPLAY is not set. Use --no-show and give --output.\n"
     )

@@ -7,6 +7,7 @@ import pytest
 
 from seg import cli
 from seg.errors import SourceError
+from seg.video import window
 from seg.video.sources import VideoFile
 
 
@@ -47,11 +48,11 @@ def infer(app, tiny, here):
 
 
 @pytest.fixture
-def no_window(app, monkeypatch):
+def no_window(monkeypatch):
     def refuse(title):
         raise SourceError("Cannot show a window: DISPLAY is not set.")
 
-    monkeypatch.setattr(app, "Window", refuse)
+    monkeypatch.setattr(window, "Window", refuse)
 
 
 def record(infer, monkeypatch, *words):

@@ -1,19 +1,11 @@
-import contextlib
-import os
-import select
-import shutil
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 import pytest
 
 from seg.errors import ArtifactError, SourceError
 from seg.results import Mask
-from seg.video import sinks
 from seg.video.base import Frame, Processed
-from seg.video.sinks import ImageFiles, MaskFolder, Window
+from seg.video.sinks import ImageFiles, MaskFolder
 
 IMAGE = np.full((30, 40, 3), (10, 20, 200), np.uint8)
 LABELS = np.arange(1200, dtype=np.int64).reshape(30, 40).astype(np.uint8)
@@ -65,90 +57,18 @@ def test_an_existing_image_and_an_unknown_format_are_refused(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == b"mine"
 
 
-def test_an_opencv_without_windows_is_named(monkeypatch):
-    monkeypatch.setattr(cv2, "currentUIFramework", lambda: "")
-    with pytest.raises(SourceError, match="this OpenCV has none"):
-        Window("x")
+def test_a_file_that_appears_meanwhile_stays(tmp_path):
+    images, masks = ImageFiles({"a": tmp_path / "a.png"}), MaskFolder(tmp_path / "masks")
+    (tmp_path / "a.png").write_bytes(b"mine")
+    masks.write(frame(0, "b"), PROCESSED)
+    for sink, name in ((images, "a"), (masks, "b")):
+        with pytest.raises(ArtifactError, match="--overwrite"):
+            sink.write(frame(0, name), PROCESSED)
+    assert (tmp_path / "a.png").read_bytes() == b"mine" and images.written == []
 
 
-only_linux = pytest.mark.skipif(sys.platform != "linux", reason="about X displays")
-with_windows = pytest.mark.skipif(
-    not cv2.currentUIFramework(), reason="this OpenCV is built without windows"
-)
-
-
-@only_linux
-@with_windows
-@pytest.mark.parametrize("display", [None, ":7654"])
-def test_no_display_is_an_error_and_no_abort(monkeypatch, display):
-    monkeypatch.delenv("DISPLAY", raising=False)
-    if display:
-        monkeypatch.setenv("DISPLAY", display)
-    with pytest.raises(SourceError, match=r"Cannot show a window: .*(?i:display)"):
-        Window("x")
-
-
-@pytest.fixture(scope="module")
-def display():
-    """A display of its own, on a number that Xvfb picks."""
-    if not shutil.which("Xvfb"):
-        pytest.skip("Xvfb is not installed")
-    ours, theirs = os.pipe()
-    command = ["Xvfb", "-displayfd", str(theirs), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, pass_fds=[theirs], stderr=subprocess.DEVNULL)
-    os.close(theirs)
-    try:
-        ready, _, _ = select.select([ours], [], [], 20)
-        number = os.read(ours, 16).decode().strip() if ready else ""
-        if not number:
-            pytest.skip("Xvfb did not start")
-        yield f":{number}"
-    finally:
-        os.close(ours)
-        server.terminate()
-        server.wait()
-
-
-SHOW = """
-import numpy as np, cv2, sys
-from seg.video.base import Frame, Processed
-from seg.video.sinks import Window
-image = np.full((30, 40, 3), 99, np.uint8)
-keys = iter([-1, -1, ord(sys.argv[1])])
-wait = cv2.waitKey
-cv2.waitKey = lambda ms: (wait(ms), next(keys))[1]
-with Window("dinoseg test") as window:
-    for index in range(3):
-        assert not window.closed
-        window.write(Frame(image, index, 0.0), Processed(image, {}))
-        visible = cv2.getWindowProperty("dinoseg test", cv2.WND_PROP_VISIBLE)
-        print(index, window.closed, int(visible))
-"""
-
-
-@only_linux
-@with_windows
-@pytest.mark.parametrize(("key", "closes"), [("q", True), ("\x1b", True), ("x", False)])
-def test_a_window_opens_and_shows_and_q_or_esc_closes_it(display, key, closes):
-    child = subprocess.run(
-        [sys.executable, "-c", SHOW, key],
-        env={**os.environ, "DISPLAY": display}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert child.returncode == 0, child.stderr
-    assert child.stdout.splitlines() == ["0 False 1", "1 False 1", f"2 {closes} 1"]
-
-
-def test_the_close_button_ends_it_and_a_photo_waits_for_a_key(monkeypatch):
-    visible, keys, shown = [1, 1, 1, 0, 0], iter([-1, -1, 32, -1, -1]), []
-    monkeypatch.setattr(sinks, "_display", contextlib.nullcontext)
-    for name, function in {
-        "namedWindow": lambda *a: None, "resizeWindow": lambda *a: None,
-        "imshow": lambda title, image: shown.append(title), "waitKey": lambda ms: next(keys),
-        "getWindowProperty": lambda *a: visible.pop(0), "destroyWindow": lambda title: None,
-    }.items():  # fmt: skip
-        monkeypatch.setattr(cv2, name, function)
-    with Window("w", hold=True) as window:
-        window.write(frame(0), PROCESSED)
-        assert not window.closed and len(visible) == 2
-        window.write(frame(1), PROCESSED)
-        assert window.closed and shown == ["w", "w"]
+def test_an_image_too_large_for_its_format_is_one_line(tmp_path):
+    sink = ImageFiles({"a": tmp_path / "a.jpg"})
+    with pytest.raises(SourceError, match=r"cannot write 70000x1 as \.jpg; try \.png"):
+        sink.write(frame(0, "a"), Processed(np.zeros((1, 70_000, 3), np.uint8), {}))
+    assert list(tmp_path.iterdir()) == []
