@@ -76,6 +76,15 @@ class Runtime(ABC):
             return dict(parts[0])
         return {k: np.concatenate([p[k] for p in parts])[: len(images)] for k in parts[0]}
 
+    def open_reference(self) -> "Runtime | None":
+        """Opens the same weights in eager float32 on the CPU, for a self-test.
+
+        Returns:
+            The caller's to close; None where an artifact has no weights that torch can read, and
+            carries its source's scores instead.
+        """
+        return None
+
     def close(self) -> None:
         """Frees the engine; harmless twice. `run` then says that it is closed."""
         with self._lock:

@@ -34,6 +34,7 @@ class TorchRuntime(Runtime):
         device: Where it runs.
         precision: What it computes in; a half type is that of a copy.
         modes: Of `compile`, by torch's inductor, and `graph`, recorded anew for each shape.
+        path: The checkpoint; None for a network that is in memory alone.
     """
 
     def __init__(
@@ -43,13 +44,14 @@ class TorchRuntime(Runtime):
         device: torch.device,
         precision: str = Precision.FLOAT32,
         modes: Collection[str] = (),
+        path: Path | None = None,
     ) -> None:
         how = ", ".join(name for mode, name in MODE_NAMES.items() if mode in modes) or "eager"
         description = f"torch {torch.__version__} {how}, {device}, {precision}"
         super().__init__(spec, description, Precision(precision))
         if self.precision != Precision.FLOAT32:
             net = HalfPrecisionNet(net, getattr(torch, self.precision))
-        self.net, self.device = net, device
+        self.net, self.device, self._path = net, device, path
         self.offers_tensors = device.type == "cuda"
         self._call = torch.compile(net) if "compile" in modes else net
         self._graphs: dict[tuple[int, ...], CudaGraphRunner] | None = None
@@ -63,6 +65,10 @@ class TorchRuntime(Runtime):
             if self._graphs is not None:
                 return self._graph(images).run_tensors(images)
             return self._outputs(images)
+
+    def open_reference(self) -> "TorchRuntime | None":
+        """As of `Runtime`."""
+        return open_file(self._path, Device.CPU) if self._path else None
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
         try:
@@ -153,7 +159,7 @@ def open_file(
     if "graph" in modes and place.type != "cuda":
         raise EngineMissing("--graph: a CUDA graph needs --device cuda; omit it on the CPU.")
     net, spec = load_net(path)
-    runtime = TorchRuntime(net.to(place), spec, place, precision, modes)
+    runtime = TorchRuntime(net.to(place), spec, place, precision, modes, path)
     if modes:
         hw = spec.canvas_hw or round_up(spec.input_hw, spec.stride)
         try:

@@ -2,6 +2,8 @@
 
 The same file can run differently with other drivers, versions and machines. With the source's
 scores in the file, any machine can check itself before it runs, without the source or a data set.
+A checkpoint is the source: whatever device, precision or mode it runs with is compared with the
+same weights in eager float32 on the CPU.
 The image is computed, so no file carries a photo of somebody; it is full of edges and different in
 each channel, so that a shift, a swap or a wrong mean changes the scores.
 """
@@ -33,15 +35,17 @@ class SelfTest:
     Attributes:
         error: Root mean square of the difference between the scores and the source's, in standard
             deviations of the source's; of several outputs the largest.
+        source: What the scores were compared with.
         gpu_path: What the GPU's own pre- and post-processing does differently from the CPU's; None
             where the engine has none.
     """
 
     error: float
+    source: str
     gpu_path: GpuPathCheck | None = None
 
     def __str__(self) -> str:
-        text = f"scores are off by {self.error:.1g} standard deviations from the source's"
+        text = f"scores are off by {self.error:.1g} standard deviations from {self.source}"
         return f"{text}; {self.gpu_path}" if self.gpu_path else text
 
 
@@ -75,15 +79,16 @@ def verify(predictor: Predictor[Any]) -> SelfTest:
         ParityError: The scores or the masks differ by more than the precision explains.
         EngineFailure: The engine failed, or returned what is not a number.
     """
-    error = verify_scores(predictor.runtime)
+    found = verify_scores(predictor.runtime)
     if not isinstance(predictor, Segmenter):
-        return SelfTest(error)
-    return SelfTest(error, check_gpu_path(predictor, synthetic_image))
+        return found
+    return dataclasses.replace(found, gpu_path=check_gpu_path(predictor, synthetic_image))
 
 
-def verify_scores(runtime: Runtime) -> float:
-    """Compares the scores alone; returns `SelfTest.error` and raises as `verify`."""
-    expected, found = _read(runtime.metadata.get(GOLDEN_KEY)), _run(runtime)
+def verify_scores(runtime: Runtime) -> SelfTest:
+    """Compares the scores alone; raises as `verify`."""
+    expected, source = _expected(runtime)
+    found = _run(runtime)
     shapes = {name: list(array.shape) for name, array in found.items()}
     recorded = {name: one["shape"] for name, one in expected.items()}
     if shapes != recorded:
@@ -97,7 +102,16 @@ def verify_scores(runtime: Runtime) -> float:
             f"It is {runtime.description}; choose a different --runtime or --precision, or export "
             "again."
         )
-    return error
+    return SelfTest(error, source)
+
+
+def _expected(runtime: Runtime) -> tuple[dict[str, dict[str, Any]], str]:
+    """Returns shape and samples of each output of the source, and what that is."""
+    text = runtime.metadata.get(GOLDEN_KEY)
+    if text is None and (reference := runtime.open_reference()):
+        with reference:
+            return _read(record(reference)), f"those of the same weights, {reference.description}"
+    return _read(text), "the source's"
 
 
 def _run(runtime: Runtime) -> dict[str, Float32]:
@@ -132,7 +146,7 @@ def _read(text: str | None) -> dict[str, dict[str, Any]]:
     if text is None:
         raise ArtifactError(
             "This model carries no scores of its source to verify against; "
-            "files that this version's export/ and train.py write do."
+            "files that export/ writes do."
         )
     try:
         values = json.loads(text)

@@ -10,8 +10,10 @@ import torch
 
 from seg import ArtifactError, ParityError, Segmenter
 from seg.imaging.image_io import photo
+from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
 from seg.runtimes.fake import FakeRuntime
+from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.verification.parity import compare
 from seg.verification.self_test import GOLDEN_KEY, record, synthetic_image, verify
@@ -149,3 +151,32 @@ def test_what_is_damaged_or_absent_is_named(net, text):
 def test_what_is_kept_is_small(net):
     assert len(record(segmenter(net).runtime)) < 12_000
     assert json.loads(record(segmenter(net).runtime))["logits"]["shape"] == [2, 24, 32]
+
+
+@pytest.mark.parametrize(
+    ("precision", "least", "most"),
+    [("float32", 0, 0), ("float16", 1e-6, 1e-2), ("bfloat16", 1e-4, 5e-2)],
+)
+def test_a_checkpoint_is_compared_with_itself_in_eager_float32(
+    net, tmp_path, precision, least, most
+):
+    save_net(tmp_path / "net.pt", net, SPEC)
+    with Segmenter(tmp_path / "net.pt", "cpu", precision=precision) as segment:
+        found = verify(segment)
+    assert least <= found.error <= most
+    assert "from those of the same weights, torch" in str(found)
+    assert "eager, cpu, float32" in str(found)
+
+
+def test_weights_that_changed_on_the_way_are_caught(net, tmp_path):
+    save_net(tmp_path / "net.pt", net, SPEC)
+    with Segmenter(tmp_path / "net.pt", "cpu") as segment:
+        torch.manual_seed(1)
+        perturbed(segment.runtime.net)
+        with pytest.raises(ParityError, match="off by"):
+            verify(segment)
+
+
+def test_a_network_in_memory_has_nothing_to_compare_with(net):
+    with pytest.raises(ArtifactError, match="carries no scores"):
+        verify(Segmenter(TorchRuntime(net, SPEC, torch.device("cpu"))))
