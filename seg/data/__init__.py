@@ -1,4 +1,4 @@
-"""Pictures and their labels, as numpy arrays."""
+"""Images and their labels, as numpy arrays."""
 
 from seg.data.samples import DataSet, Sample
 from seg.data.segmentation_folders import open_dataset

@@ -1,4 +1,4 @@
-"""The official views: how DINOv2's own `ms` heads were trained on pictures, after mmsegmentation.
+"""The official views: how DINOv2's own `ms` heads were trained on images, after mmsegmentation.
 
 Resize of the short side by a random factor, a crop that no class fills, flip, photometric
 distortion: the configuration in https://github.com/facebookresearch/dinov2/issues/277, and
@@ -8,7 +8,7 @@ distortion: the configuration in https://github.com/facebookresearch/dinov2/issu
 import cv2
 import numpy as np
 
-from seg.data.augment import labels_of
+from seg.data.augment import label_plane
 from seg.data.samples import IGNORE
 from seg.imaging.letterbox import Size, hw_of, resize, resize_labels
 from seg.results import UInt8
@@ -18,12 +18,12 @@ TRIES = 10
 
 
 class OfficialAugment:
-    """Draws views as the official recipe does; `seed`, `view` and `recolour` as of `Augment`.
+    """Draws views as the official recipe does; `seed`, `view` and `recolor` as of `Augment`.
 
     Args:
         crop_hw: Size of a view.
-        scale: Smallest and largest factor on a picture whose short side is that of the crop.
-        pad_rgb: Colour outside the picture, RGB 0..1.
+        scale: Smallest and largest factor on an image whose short side is that of the crop.
+        pad_rgb: Color outside the image, RGB 0..1.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class OfficialAugment:
         self._rng = np.random.default_rng(seed)
 
     def view(self, image: UInt8, labels: UInt8) -> tuple[UInt8, UInt8]:
-        """Draws scale, crop and flip; colours stay.
+        """Draws scale, crop and flip; colors stay.
 
         Args:
             image: uint8 `(H, W, 3)` BGR.
@@ -52,14 +52,14 @@ class OfficialAugment:
         image, labels = self._padded(resize(image, hw), resize_labels(labels, hw))
         for _ in range(TRIES):
             window = self._window(hw_of(labels))
-            if not _is_filled(labels_of(labels)[window]):
+            if not _is_filled(label_plane(labels)[window]):
                 break
         flip = slice(None, None, -1 if self._rng.random() < 0.5 else 1)
         cropped = image[window][:, flip], labels[window][:, flip]
         return np.ascontiguousarray(cropped[0]), np.ascontiguousarray(cropped[1])
 
-    def recolour(self, image: UInt8) -> UInt8:
-        """Draws brightness, contrast, saturation and hue, each in half of the pictures."""
+    def recolor(self, image: UInt8) -> UInt8:
+        """Draws brightness, contrast, saturation and hue, each in half of the images."""
         draw = self._rng.uniform
         happens = self._rng.random(5) < 0.5
         if happens[0]:

@@ -61,7 +61,7 @@ class Sample:
         """Reads the image and its labels.
 
         The image is turned upright as its EXIF orientation says, and the mask belongs to the
-        upright image. A mask of another size and the same aspect is resized, nearest neighbour.
+        upright image. A mask of another size and the same aspect is resized, nearest neighbor.
 
         Returns:
             uint8 `(H, W, 3)` BGR, and uint8 `(H, W)`: labels, or `IGNORE`. Both are new arrays.

@@ -1,4 +1,4 @@
-"""Figures: the confusion matrix, and the pictures that a model does worst on."""
+"""Figures: the confusion matrix, and the images that a model does worst on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ from seg.predictors.segmenter import Segmenter
 from seg.results import Mask, UInt8
 
 TILE, ROWS = 320, 12
-# Colours are BGR.
-MISSED, FALSE, MIXED_UP = (60, 60, 235), (235, 130, 40), (40, 215, 235)
-LEGEND = "red: missed, blue: false, yellow: wrong class"
+# Colors are BGR.
+MISSED, FALSE_POSITIVE, WRONG_CLASS = (60, 60, 235), (235, 130, 40), (40, 215, 235)
+LEGEND = "red: missed, blue: false positive, yellow: wrong class"
 CONFUSION, WORST = "confusion.png", "worst.png"
 
 
@@ -36,8 +36,8 @@ def write_figures(
     Args:
         folder: Made where it is missing.
         evaluation: Of these samples.
-        segmenter: The model that was measured; it runs again on the worst pictures.
-        samples: Pictures with labels.
+        segmenter: The model that was measured; it runs again on the worst images.
+        samples: Images with labels.
 
     Raises:
         EngineMissing: matplotlib, which draws the matrix, is not installed.
@@ -69,24 +69,24 @@ def draw_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "matplotlib":
             raise
-        raise EngineMissing("--pictures needs matplotlib: pip install matplotlib") from error
+        raise EngineMissing("--figures needs matplotlib: pip install matplotlib") from error
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 3 + min(0.45 * len(classes), 25)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="predicted", ylabel="labelled")
+    axes.set(xlabel="predicted", ylabel="labeled")
     axes.set_xticks(range(len(classes)), classes, rotation=90)
     axes.set_yticks(range(len(classes)), classes)
     if len(classes) <= 25:
         for (row, column), share in np.ndenumerate(shares):
-            colour = "white" if share > 0.5 else "black"
-            axes.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour)
+            color = "white" if share > 0.5 else "black"
+            axes.text(column, row, f"{share:.2f}", ha="center", va="center", color=color)
     figure.savefig(path, dpi=100)
 
 
 def error_row(segmenter: Segmenter, sample: Sample) -> UInt8:
-    """Draws a picture three times side by side: its labels, the prediction, the errors."""
+    """Draws an image three times side by side: its labels, the prediction, the errors."""
     image, labels = sample.load()
     mask = segmenter(image)
     known = Mask(np.where(labels == IGNORE, 0, labels).astype(np.uint8), mask.classes)
@@ -96,11 +96,11 @@ def error_row(segmenter: Segmenter, sample: Sample) -> UInt8:
         (overlay.draw(image, mask), "prediction"),
         (error_map(image, labels, mask.labels), LEGEND),
     )
-    return np.hstack([_captioned(tile(picture, TILE), text) for picture, text in drawn])
+    return np.hstack([_captioned(tile(part, TILE), text) for part, text in drawn])
 
 
 def error_map(image: UInt8, labels: UInt8, predicted: UInt8) -> UInt8:
-    """Paints the wrong pixels onto the picture in grey; 255 in the labels is never wrong.
+    """Paints the wrong pixels onto the image in gray; 255 in the labels is never wrong.
 
     Args:
         image: uint8 `(H, W, 3)` BGR.
@@ -110,22 +110,22 @@ def error_map(image: UInt8, labels: UInt8, predicted: UInt8) -> UInt8:
     Returns:
         uint8 `(H, W, 3)` BGR, a new array.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8) // 2 + 64
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    painted = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8) // 2 + 64
     wrong = (labels != predicted) & (labels != IGNORE)
-    picture[wrong & (predicted == 0)] = MISSED
-    picture[wrong & (labels == 0)] = FALSE
-    picture[wrong & (predicted > 0) & (labels > 0)] = MIXED_UP
-    return picture
+    painted[wrong & (predicted == 0)] = MISSED
+    painted[wrong & (labels == 0)] = FALSE_POSITIVE
+    painted[wrong & (predicted > 0) & (labels > 0)] = WRONG_CLASS
+    return painted
 
 
-def tile(picture: UInt8, side: int) -> UInt8:
-    """Fits a picture into the top left of a white square."""
-    box = Letterbox.fit(hw_of(picture), (side, side), 1)
+def tile(image: UInt8, side: int) -> UInt8:
+    """Fits an image into the top left of a white square."""
+    box = Letterbox.fit(hw_of(image), (side, side), 1)
     square = np.full((side, side, 3), 255, np.uint8)
-    square[: box.image_hw[0], : box.image_hw[1]] = resize(picture, box.image_hw)
+    square[: box.image_hw[0], : box.image_hw[1]] = resize(image, box.image_hw)
     return square
 
 
-def _captioned(picture: UInt8, text: str) -> UInt8:
-    return Overlay().draw(picture, Caption(text))
+def _captioned(image: UInt8, text: str) -> UInt8:
+    return Overlay().draw(image, Caption(text))

@@ -1,4 +1,4 @@
-"""Intervals: how much the choice of few pictures decides."""
+"""Confidence intervals: how much the choice of few images decides."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,23 +15,24 @@ def bootstrap_intervals(
     num_draws: int = NUM_DRAWS,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Returns where 95 % of each score lie when the pictures are drawn again, with replacement.
+    """Returns the bootstrap 95 % confidence interval of each score.
 
-    A percentile bootstrap over pictures (Efron, 1979). Draws in which a score is NaN do not count
+    The percentile bootstrap over images (Efron, 1979): the middle 95 % of the scores of sets that
+    are drawn with replacement. Draws in which a score is NaN do not count
     for it; a score that is always NaN has the interval (NaN, NaN).
 
     Args:
-        counts: `(N, K)`, one row for each picture, that add up over pictures.
+        counts: `(N, K)`, one row for each image, that add up over images.
         scores: Turns a sum of rows, `(K,)`, into named scores, always the same names.
         num_draws: Number of sets that are drawn.
         seed: Of the draws.
     """
     drawn = np.random.default_rng(seed).integers(len(counts), size=(num_draws, len(counts)))
     results = [scores(np.bincount(rows, minlength=len(counts)) @ counts) for rows in drawn]
-    return {name: _middle([result[name] for result in results]) for name in results[0]}
+    return {name: _percentile_interval([result[name] for result in results]) for name in results[0]}
 
 
-def _middle(values: list[float]) -> Interval:
+def _percentile_interval(values: list[float]) -> Interval:
     known = np.asarray(values)[~np.isnan(values)]
     if not known.size:
         return float("nan"), float("nan")

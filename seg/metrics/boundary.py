@@ -1,4 +1,4 @@
-"""BoundaryCounts: how well masks keep to the edges of what is labelled."""
+"""BoundaryCounts: how well masks keep to the edges of what is labeled."""
 
 import cv2
 import numpy as np
@@ -7,20 +7,20 @@ from numpy.typing import NDArray
 from seg.metrics.counts import IGNORE, Counts, Scores, classes_in, mean, ratio
 from seg.results import UInt8
 
-BAND, TOLERANCE = 0.02, 0.008  # shares of a picture's diagonal
+BAND, TOLERANCE = 0.02, 0.008  # shares of an image's diagonal
 
 
 class BoundaryCounts(Counts):
-    """Counts along the edges of each class, `(C, 6)` int64, summed over pictures.
+    """Counts along the edges of each class, `(C, 6)` int64, summed over images.
 
     Boundary IoU (Cheng et al., CVPR 2021): the IoU of the pixels of each mask that are at most d
-    from its own edge, chessboard distance; the picture's border is an edge. d is 2 % of the
-    picture's diagonal, rounded, at least 1.
+    from its own edge, chessboard distance; the image's border is an edge. d is 2 % of the
+    image's diagonal, rounded, at least 1.
 
     Boundary F (Martin et al., TPAMI 2004, as DAVIS counts it: Perazzi et al., CVPR 2016): the
     harmonic mean of precision and recall of the contours' pixels, where a pixel is right if the
     other contour has one within a disc whose radius is 0.8 % of the diagonal, rounded up. The
-    picture's border is no contour.
+    image's border is no contour.
 
     Pixels labeled 255 are on neither side of an edge: nothing is counted there, and an edge lies
     only between two pixels that are labeled. A score that divides by zero is NaN.
@@ -36,7 +36,7 @@ class BoundaryCounts(Counts):
         self.counts = np.zeros((num_classes, 6), np.int64)
 
     def update(self, labels: UInt8, predicted: UInt8) -> None:
-        """Adds the edges of one picture.
+        """Adds the edges of one image.
 
         Args:
             labels: uint8 `(H, W)`, true classes; 255 is not counted.

@@ -21,7 +21,7 @@ class ConfusionMatrix(Counts):
         self.counts = np.zeros((num_classes, num_classes), np.int64)
 
     def update(self, labels: UInt8, predicted: UInt8) -> None:
-        """Adds the pixels of one or more pictures.
+        """Adds the pixels of one or more images.
 
         Args:
             labels: uint8 of any shape, true classes; 255 is not counted.
@@ -52,12 +52,12 @@ class ConfusionMatrix(Counts):
 
     @property
     def precision(self) -> Scores:
-        """Of the pixels called a class, the share that is it, `(C,)`."""
+        """Share of the pixels predicted as a class that are it, `(C,)`."""
         return ratio(self.counts.diagonal(), self.counts.sum(0))
 
     @property
     def recall(self) -> Scores:
-        """Of the pixels of a class, the share that is called it, `(C,)`."""
+        """Share of a class's pixels that are predicted as it, `(C,)`."""
         return ratio(self.counts.diagonal(), self.counts.sum(1))
 
     @property
@@ -72,5 +72,5 @@ class ConfusionMatrix(Counts):
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of the pixels that are called what they are."""
+        """Share of the pixels whose class is predicted right."""
         return float(ratio(self.counts.trace(), self.counts.sum()))

@@ -1,4 +1,4 @@
-"""Counts: whole numbers by class that add up over pictures."""
+"""Counts: whole numbers by class that add up over images."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Final, Self
@@ -59,7 +59,7 @@ def classes_in(labels: UInt8, predicted: UInt8, num_classes: int) -> list[int]:
     """
     check_types(labels, predicted)
     if labels.ndim != 2:
-        raise ShapeError(f"This counts one picture (H, W) at a time; got {labels.shape}.")
+        raise ShapeError(f"This counts one image (H, W) at a time; got {labels.shape}.")
     seen = np.bincount(labels.ravel(), minlength=256)[:IGNORE]
     seen = seen + np.bincount(predicted[labels != IGNORE], minlength=256)[:IGNORE]
     found = np.flatnonzero(seen).tolist()

@@ -11,17 +11,17 @@ from seg.metrics.counts import IGNORE, Counts, Scores, classes_in, mean, ratio
 from seg.results import UInt8
 
 BINS: Final = ("small", "medium", "large")
-LIMITS: Final = (0.25, 0.5)  # shares of the picture's height
+LIMITS: Final = (0.25, 0.5)  # shares of the image's height
 
 
 class SizeCounts(Counts):
     """Pixels by class and by the height of the object they belong to, `(C, 3, 3)` int64.
 
-    Objects under a quarter of the picture's height are small, from half of it on large. Objects
-    are those that the labels number, or else the 8-connected regions of a class. A pixel that is
-    called a class and is not has no object of its own: in a region that touches an object it
-    counts for the nearest one; a region that touches none counts by its own height. So each
-    pixel counts once, and the bins' pixels add up to those of the class. The background has none.
+    Objects under a quarter of the image's height are small, from half of it on large. Objects
+    are those that the labels number, or else the 8-connected regions of a class. A false-positive
+    pixel has no object of its own: in a region that touches an object it counts for the nearest
+    one; a region that touches none counts by its own height. So each pixel counts once, and the
+    bins' pixels add up to those of the class. The background has none.
 
     The last axis: pixels of both label and prediction, of either, and the number of objects.
 
@@ -33,7 +33,7 @@ class SizeCounts(Counts):
         self.counts = np.zeros((num_classes, len(BINS), 3), np.int64)
 
     def update(self, labels: UInt8, predicted: UInt8, objects: UInt8 | None = None) -> None:
-        """Adds the pixels of one picture.
+        """Adds the pixels of one image.
 
         Args:
             labels: uint8 `(H, W)`, true classes; 255 is not counted.
@@ -50,12 +50,12 @@ class SizeCounts(Counts):
         for label in classes_in(labels, predicted, len(self.counts)):
             if label == 0:
                 continue
-            true, called = labels == label, (predicted == label) & known
+            true, positive = labels == label, (predicted == label) & known
             numbers = _regions(true) if objects is None else np.where(true, objects, 0)
             bins = _bins(numbers)
-            place = _bin_of_each_pixel(numbers.astype(np.int32), bins, called)
-            self.counts[label, :, 0] += np.bincount(place[true & called], minlength=len(BINS))
-            self.counts[label, :, 1] += np.bincount(place[true | called], minlength=len(BINS))
+            place = _bin_of_each_pixel(numbers.astype(np.int32), bins, positive)
+            self.counts[label, :, 0] += np.bincount(place[true & positive], minlength=len(BINS))
+            self.counts[label, :, 1] += np.bincount(place[true | positive], minlength=len(BINS))
             present = np.unique(numbers[numbers > 0])
             self.counts[label, :, 2] += np.bincount(bins[present], minlength=len(BINS))
 
@@ -71,7 +71,7 @@ class SizeCounts(Counts):
 
     @property
     def foreground_iou(self) -> tuple[float, ...]:
-        """Of each bin the mean IoU of the classes that have labelled objects in it."""
+        """Of each bin the mean IoU of the classes that have labeled objects in it."""
         iou = np.where(self.num_objects > 0, self.iou, np.nan)
         return tuple(mean(column) for column in iou.T)
 
@@ -96,10 +96,10 @@ def _bins(numbers: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def _bin_of_each_pixel(
-    numbers: Numbers, bins: NDArray[np.int64], called: NDArray[np.bool_]
+    numbers: Numbers, bins: NDArray[np.int64], positive: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Returns the bin that each labelled or predicted pixel counts for; the others mean nothing."""
-    regions = _regions(called)
+    """Returns the bin that each labeled or predicted pixel counts for; the others mean nothing."""
+    regions = _regions(positive)
     own = _bins(regions)[regions]
     if not numbers.any():
         return own

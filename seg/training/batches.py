@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seg.data.augment import Augment, View, paste
+from seg.data.augment import Augment, View, copy_paste
 from seg.data.augment_official import OfficialAugment
 from seg.data.samples import IGNORE, DataSet, Sample
 from seg.files.checksum import sha256_of
@@ -146,8 +146,8 @@ class Batches:
         if self.donors and rng.random() < self.config.paste:
             donor = self._fitted(self.donors[int(rng.integers(len(self.donors)))])
             image, labels = self.augment.view(*donor)
-            view = paste(view, (self.augment.recolour(image), labels))
-        return self.augment.recolour(view[0]), view[1]
+            view = copy_paste(view, (self.augment.recolor(image), labels))
+        return self.augment.recolor(view[0]), view[1]
 
     def _fitted(self, index: int) -> View:
         if index in self._cache:

@@ -72,7 +72,7 @@ def test_a_seed_gives_the_same_view_again():
     def drawn(seed):
         augment.seed(seed)
         view = augment.view(image, labels)
-        return view[0].tobytes(), view[1].tobytes(), augment.recolour(view[0]).tobytes()
+        return view[0].tobytes(), view[1].tobytes(), augment.recolor(view[0]).tobytes()
 
     assert drawn(1) == drawn(1) != drawn(2)
 
@@ -81,7 +81,7 @@ def test_each_distortion_happens_in_half_of_the_images():
     augment = OfficialAugment((8, 8), (1.0, 1.0), GRAY)
     image = np.full((8, 8, 3), (40, 90, 200), np.uint8)
     augment.seed(0)
-    same = [np.abs(augment.recolour(image).astype(int) - image).max() <= 1 for _ in range(2000)]
+    same = [np.abs(augment.recolor(image).astype(int) - image).max() <= 1 for _ in range(2000)]
     # None of the four; a fifth of a percent more for those that happen and change nothing.
     assert np.mean(same) == pytest.approx(1 / 16, abs=0.03)
 
@@ -104,7 +104,7 @@ def test_the_hue_turns_by_up_to_36_degrees_in_half_of_the_images():
     augment.seed(0)
     degrees = []
     for _ in range(4000):
-        blue, green, red = (int(value) for value in augment.recolour(image)[0, 0])
+        blue, green, red = (int(value) for value in augment.recolor(image)[0, 0])
         degrees.append(360 * colorsys.rgb_to_hsv(red, green, blue)[0] - 20)
     turns = (np.array(degrees) + 180) % 360 - 180
     # Small values round to bytes, which turns dark colors by a few degrees more.
@@ -127,7 +127,7 @@ def test_brightness_contrast_and_saturation_are_drawn_from_the_official_ranges()
     augment.seed(0)
     contrast, brightness, saturation = [], [], []
     for _ in range(4000):
-        low, high, color = augment.recolour(image)[0].astype(float)
+        low, high, color = augment.recolor(image)[0].astype(float)
         contrast.append((high[0] - low[0]) / 40)
         brightness.append(low[0] / contrast[-1] - 60)
         if abs(brightness[-1]) < 2:  # which saturation depends on

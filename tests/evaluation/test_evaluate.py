@@ -36,19 +36,19 @@ def nothing_is_person(images: Float32) -> Float32:
 
 
 def segmenter() -> Segmenter:
-    """Fits into 64 x 64, so pictures of that size pass without resampling."""
+    """Fits into 64 x 64, so images of that size pass without resampling."""
     return Segmenter(FakeRuntime(red_is_person))
 
 
-def draw(folder: Path, name: str, red: slice, labelled: slice | None) -> Sample:
-    """A black 64 x 64 picture with red rows; the rows of the mask are labelled person."""
+def draw(folder: Path, name: str, red: slice, labeled: slice | None) -> Sample:
+    """A black 64 x 64 image with red rows; the rows of the mask are labeled person."""
     image = np.zeros((64, 64, 3), np.uint8)
     image[red] = (0, 0, 255)
     cv2.imwrite(str(folder / f"{name}.png"), image)
-    if labelled is None:
+    if labeled is None:
         return Sample(folder / f"{name}.png")
     mask = np.zeros((64, 64), np.uint8)
-    mask[labelled] = 1
+    mask[labeled] = 1
     cv2.imwrite(str(folder / f"{name}_mask.png"), mask)
     return Sample(folder / f"{name}.png", folder / f"{name}_mask.png", label_table(2))
 
@@ -75,7 +75,7 @@ def test_all_pixels_are_counted_in_one_matrix(samples: list[Sample]) -> None:
     assert ious == [8 / 24, 1, 0]
 
 
-def test_false_area_is_the_mean_over_pictures_of_background_alone(samples: list[Sample]) -> None:
+def test_false_area_is_the_mean_over_images_of_background_alone(samples: list[Sample]) -> None:
     evaluation = evaluate_segmenter(segmenter(), samples)
     counts = {image.name: image.metrics.num_background_only for image in evaluation.images}
     assert counts == {"low.png": 0, "right.png": 0, "alarm.png": 1, "quiet.png": 1}
@@ -103,8 +103,8 @@ def test_ignored_pixels_count_nowhere_even_alone(tmp_path: Path) -> None:
     assert evaluation.to_dict()["false_positive_area"] is None
 
 
-def test_scores_are_at_the_pictures_own_size(tmp_path: Path) -> None:
-    """Pixels of large pictures count for as much as those of small ones, not pictures."""
+def test_scores_are_at_the_images_own_size(tmp_path: Path) -> None:
+    """Pixels of large images count for as much as those of small ones, not images."""
     for name, side in (("large", 256), ("small", 16)):
         image = np.zeros((side, side, 3), np.uint8)
         image[: side // 2] = (0, 0, 255)
@@ -119,7 +119,7 @@ def test_scores_are_at_the_pictures_own_size(tmp_path: Path) -> None:
     assert evaluation.scores["miou"] > 0.98
 
 
-def test_an_observer_sees_each_picture_on_the_networks_grid(samples: list[Sample]) -> None:
+def test_an_observer_sees_each_image_on_the_networks_grid(samples: list[Sample]) -> None:
     seen: list[tuple[tuple[int, ...], tuple[int, ...], Letterbox]] = []
 
     def observe(logits: Float32, labels: UInt8, letterbox: Letterbox) -> None:
@@ -186,12 +186,12 @@ def test_labels_of_other_classes_are_refused(tmp_path: Path) -> None:
         evaluate_segmenter(segmenter(), [Sample(sample.image, sample.mask, label_table(3))])
 
 
-def test_no_pictures_are_an_error() -> None:
+def test_no_images_are_an_error() -> None:
     with pytest.raises(DataError, match="no images"):
         evaluate_segmenter(segmenter(), [])
 
 
-def test_false_area_of_a_picture_leaves_ignored_pixels_out() -> None:
+def test_false_area_of_a_image_leaves_ignored_pixels_out() -> None:
     labels, predicted = np.array([[0, 0, 0, 255]], np.uint8), np.array([[0, 0, 1, 1]], np.uint8)
     metrics = SegmentationMetrics.of_image(labels, predicted, 2)
     assert metrics.false_positive_area == pytest.approx(1 / 3)

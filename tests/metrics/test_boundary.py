@@ -21,9 +21,9 @@ def counted(labels: UInt8, predicted: UInt8, num_classes: int = 2) -> BoundaryCo
 
 
 def square(top: int, left: int, side: int, hw: tuple[int, int] = (40, 30)) -> UInt8:
-    picture = np.zeros(hw, np.uint8)  # diagonal 50: bands of 1 pixel, tolerance of 1 pixel
-    picture[top : top + side, left : left + side] = 1
-    return picture
+    image = np.zeros(hw, np.uint8)  # diagonal 50: bands of 1 pixel, tolerance of 1 pixel
+    image[top : top + side, left : left + side] = 1
+    return image
 
 
 def blobs(seed: int, hw: tuple[int, int]) -> UInt8:
@@ -45,13 +45,13 @@ def test_a_square_shifted_by_two_pixels_counted_by_hand() -> None:
     # 4 + 4 pixels shared above and below.
     assert counts.counts[1, :2].tolist() == [8, 32]
     # The contour of a 6 x 6 square is the ring around rows and columns 9 to 15 of 7 x 7: 24.
-    # Its left column is 2 off: 7 wrong. Of the right one the ends and their neighbours are within
+    # Its left column is 2 off: 7 wrong. Of the right one the ends and their neighbors are within
     # a pixel of the other's rows: 3 wrong.
     assert counts.counts[1, 2:].tolist() == [14, 24, 14, 24]
     assert counts.precision[1] == counts.recall[1] == counts.f[1] == 14 / 24
 
 
-def test_the_border_of_the_picture_is_an_edge_of_bands_and_no_contour() -> None:
+def test_the_border_of_the_image_is_an_edge_of_bands_and_no_contour() -> None:
     everything = np.ones((40, 30), np.uint8)
     counts = counted(everything, everything)
     assert counts.counts[1].tolist() == [136, 136, 0, 0, 0, 0]  # 2 * (40 + 30) - 4
@@ -72,7 +72,7 @@ def test_a_band_is_what_repeated_erosion_takes_away(width: int) -> None:
     # The authors' own way: a border of zeros, then `width` erosions by 3 x 3.
     inner = ndimage.binary_erosion(region, np.ones((3, 3)), iterations=width, border_value=0)
     assert np.array_equal(band(region, ~region, width), region & ~inner)
-    # And by distance: to the nearest pixel outside, beyond the picture included.
+    # And by distance: to the nearest pixel outside, beyond the image included.
     distance = ndimage.distance_transform_cdt(np.pad(region, 1), "chessboard")[1:-1, 1:-1]
     assert np.array_equal(band(region, ~region, width), region & (distance <= width))
 
@@ -88,18 +88,18 @@ def test_near_is_dilation_by_a_disc(radius: int) -> None:
 def brute_force(labels: UInt8, predicted: UInt8, label: int, radius: int) -> tuple[float, float]:
     """Precision and recall by the distance of every pair of contour pixels, written as loops."""
 
-    def edge(picture: UInt8) -> np.ndarray:
-        found, (height, width) = [], picture.shape
+    def edge(image: UInt8) -> np.ndarray:
+        found, (height, width) = [], image.shape
         for y in range(height):
             for x in range(width):
                 others = ((y, x + 1), (y + 1, x), (y + 1, x + 1))
                 inside = [(v, u) for v, u in others if v < height and u < width]
-                if any((picture[y, x] == label) != (picture[v, u] == label) for v, u in inside):
+                if any((image[y, x] == label) != (image[v, u] == label) for v, u in inside):
                     found.append((y, x))
         return np.array(found)
 
-    true, called = edge(labels), edge(predicted)
-    squares = ((true[:, None] - called[None]) ** 2).sum(2)
+    true, positive = edge(labels), edge(predicted)
+    squares = ((true[:, None] - positive[None]) ** 2).sum(2)
     hits = squares <= radius**2
     return float(hits.any(0).mean()), float(hits.any(1).mean())
 
@@ -229,7 +229,7 @@ def test_bands_and_tolerance_are_shares_of_the_diagonal(
     assert counted(half, moved).f[1] == 0
 
 
-def test_pictures_add_up() -> None:
+def test_images_add_up() -> None:
     pairs = [(blobs(i, (40, 30)), blobs(i + 50, (40, 30))) for i in range(3)]
     whole = BoundaryCounts(2)
     for pair in pairs:

@@ -19,7 +19,7 @@ HAND = """0 0 1 1            0 1 1 1
 
 
 def hand_drawn() -> tuple[UInt8, UInt8]:
-    """The pictures above; 9 is ignored."""
+    """The images above; 9 is ignored."""
     cells = np.array([line.split() for line in HAND.splitlines()], np.uint8)
     return np.where(cells[:, :4] == 9, 255, cells[:, :4]).astype(np.uint8), cells[:, 4:]
 
@@ -36,18 +36,18 @@ def by_sets(labels: UInt8, predicted: UInt8, num_classes: int) -> list[float]:
     ious = []
     for c in range(num_classes):
         true = {i for i in known if labels.ravel()[i] == c}
-        called = {i for i in known if predicted.ravel()[i] == c}
-        ious.append(len(true & called) / len(true | called) if true | called else math.nan)
+        positive = {i for i in known if predicted.ravel()[i] == c}
+        ious.append(len(true & positive) / len(true | positive) if true | positive else math.nan)
     return ious
 
 
-def pictures(count: int = 1) -> st.SearchStrategy[tuple[UInt8, UInt8]]:
+def images(count: int = 1) -> st.SearchStrategy[tuple[UInt8, UInt8]]:
     shape = (count, 3, 4)
     labels = arrays.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 2, 255]))
     return st.tuples(labels, arrays.arrays(np.uint8, shape, elements=st.integers(0, 2)))
 
 
-def test_counts_and_scores_of_a_picture_counted_by_hand() -> None:
+def test_counts_and_scores_of_a_image_counted_by_hand() -> None:
     matrix = filled(*hand_drawn())
     assert matrix.counts.tolist() == [[3, 1, 0], [1, 3, 0], [0, 1, 1]]
     assert matrix.num_pixels == 10
@@ -85,13 +85,13 @@ def test_what_is_predicted_on_ignored_pixels_does_not_matter() -> None:
 
 
 @settings(max_examples=50, derandomize=True, deadline=None)
-@given(pictures())
+@given(images())
 def test_iou_is_that_of_sets_of_pixels(pair: tuple[UInt8, UInt8]) -> None:
     np.testing.assert_allclose(filled(*pair).iou, by_sets(*pair, 3))
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)
-@given(pictures(count=7), st.integers(1, 7), st.permutations(range(7)))
+@given(images(count=7), st.integers(1, 7), st.permutations(range(7)))
 def test_scores_depend_on_neither_batch_size_nor_order(
     pair: tuple[UInt8, UInt8], batch: int, order: list[int]
 ) -> None:
@@ -107,7 +107,7 @@ def test_scores_depend_on_neither_batch_size_nor_order(
 
 
 def test_the_mean_over_batches_is_another_number() -> None:
-    """The usual mistake, on two pictures: half a person found, and a false alarm."""
+    """The usual mistake, on two images: half a person found, and a false alarm."""
     labels = np.array([[0, 0, 1, 1], [0, 0, 0, 0]], np.uint8)
     predicted = np.array([[0, 0, 0, 1], [0, 0, 0, 1]], np.uint8)
     whole = filled(labels, predicted, 2)

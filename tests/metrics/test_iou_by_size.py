@@ -17,8 +17,8 @@ def counted(
     return counts
 
 
-def picture(*boxes: tuple[int, int, int, int], value: int = 1) -> UInt8:
-    """A 100 x 60 picture with boxes (top, bottom, left, right)."""
+def image(*boxes: tuple[int, int, int, int], value: int = 1) -> UInt8:
+    """A 100 x 60 image with boxes (top, bottom, left, right)."""
     made = np.zeros((100, 60), np.uint8)
     for top, bottom, left, right in boxes:
         made[top:bottom, left:right] = value
@@ -29,8 +29,8 @@ SMALL, MEDIUM, LARGE = (0, 10, 0, 5), (20, 50, 10, 20), (5, 85, 40, 50)
 
 
 def test_each_object_counts_in_the_bin_of_its_height() -> None:
-    labels = picture(SMALL, MEDIUM, LARGE)
-    predicted = picture(SMALL, (20, 50, 10, 15), (5, 85, 38, 50))
+    labels = image(SMALL, MEDIUM, LARGE)
+    predicted = image(SMALL, (20, 50, 10, 15), (5, 85, 38, 50))
     counts = counted(labels, predicted)
     assert counts.counts[1].tolist() == [[50, 50, 1], [150, 300, 1], [800, 960, 1]]
     assert counts.foreground_iou == (1.0, 0.5, 800 / 960)
@@ -38,42 +38,42 @@ def test_each_object_counts_in_the_bin_of_its_height() -> None:
 
 
 @pytest.mark.parametrize(("rows", "place"), [(24, 0), (25, 1), (49, 1), (50, 2), (100, 2)])
-def test_the_limits_are_a_quarter_and_a_half_of_the_pictures_height(rows: int, place: int) -> None:
-    labels = picture((0, rows, 0, 5))
+def test_the_limits_are_a_quarter_and_a_half_of_the_images_height(rows: int, place: int) -> None:
+    labels = image((0, rows, 0, 5))
     assert counted(labels, labels).num_objects[1, place] == 1
 
 
 def test_false_pixels_belong_to_the_nearest_object_they_touch() -> None:
-    labels = picture(SMALL, LARGE)
-    bridge = picture(SMALL, LARGE, (6, 8, 5, 40))  # 2 x 35 pixels; 5 to 22 are nearer the small
+    labels = image(SMALL, LARGE)
+    bridge = image(SMALL, LARGE, (6, 8, 5, 40))  # 2 x 35 pixels; 5 to 22 are nearer the small
     counts = counted(labels, bridge)
     assert counts.counts[1, :, 1].tolist() == [50 + 2 * 18, 0, 800 + 2 * 17]
 
 
 def test_false_alarms_count_by_their_own_height() -> None:
-    counts = counted(picture(LARGE), picture(LARGE, (0, 10, 0, 5), (20, 50, 10, 20)))
+    counts = counted(image(LARGE), image(LARGE, (0, 10, 0, 5), (20, 50, 10, 20)))
     assert counts.counts[1].tolist() == [[0, 50, 0], [0, 300, 0], [800, 800, 1]]
-    # No small or medium object is labelled: there is no score of them to speak of.
+    # No small or medium object is labeled: there is no score of them to speak of.
     assert np.isnan(counts.foreground_iou[:2]).all() and counts.foreground_iou[2] == 1
 
 
 def test_a_missed_object_costs_its_bin_alone() -> None:
-    counts = counted(picture(SMALL, LARGE), picture(LARGE))
+    counts = counted(image(SMALL, LARGE), image(LARGE))
     assert counts.foreground_iou[0] == 0 and counts.foreground_iou[2] == 1
 
 
 def test_numbered_objects_are_kept_apart_where_they_touch() -> None:
-    labels = picture((0, 60, 0, 10))
-    numbers = picture((0, 20, 0, 10)) + 2 * picture((20, 60, 0, 10))
+    labels = image((0, 60, 0, 10))
+    numbers = image((0, 20, 0, 10)) + 2 * image((20, 60, 0, 10))
     assert counted(labels, labels).num_objects[1].tolist() == [0, 0, 1]
     counts = counted(labels, labels, numbers.astype(np.uint8))
     assert counts.counts[1].tolist() == [[200, 200, 1], [400, 400, 1], [0, 0, 0]]
 
 
 def test_ignored_pixels_are_in_no_bin() -> None:
-    labels = picture(LARGE)
+    labels = image(LARGE)
     labels[:, :20] = 255
-    assert counted(labels, picture(LARGE, SMALL)).counts[1, :, 1].tolist() == [0, 0, 800]
+    assert counted(labels, image(LARGE, SMALL)).counts[1, :, 1].tolist() == [0, 0, 800]
 
 
 def test_the_bins_add_up_to_the_confusion_matrix() -> None:
@@ -98,5 +98,5 @@ def test_objects_of_another_size_are_refused() -> None:
 
 
 def test_regions_that_touch_at_a_corner_are_one_object() -> None:
-    labels = picture((0, 20, 0, 5), (20, 40, 5, 10))
+    labels = image((0, 20, 0, 5), (20, 40, 5, 10))
     assert counted(labels, labels).num_objects[1].tolist() == [0, 1, 0]

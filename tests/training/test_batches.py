@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from seg.data import open_dataset
-from seg.data.augment import Augment, paste
+from seg.data.augment import Augment, copy_paste
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.batches import Batches
@@ -59,7 +59,7 @@ def test_labels_follow_their_pixels(discs):
 
 def test_what_is_outside_the_picture_is_never_background():
     image, labels = np.full((20, 20, 3), 255, np.uint8), np.ones((20, 20), np.uint8)
-    augment = Augment((64, 64), (0.5, 1.5), (0.0, 0.0, 0.0), colour=0)
+    augment = Augment((64, 64), (0.5, 1.5), (0.0, 0.0, 0.0), color=0)
     for seed in range(20):
         augment.seed(seed)
         view, seen = augment.view(image, labels)
@@ -94,7 +94,7 @@ def test_gray_views_have_no_color():
         augment = Augment((64, 64), (1, 1), (0, 0, 0), 0.01, gray_prob=gray_prob)
         for seed in range(10):
             augment.seed(seed)
-            channels = augment.recolour(image).mean((0, 1))
+            channels = augment.recolor(image).mean((0, 1))
             assert (np.ptp(channels) < 4) == is_gray  # noise alone differs
 
 
@@ -130,7 +130,7 @@ def test_pasting_copies_people_and_nothing_else():
     donor_labels = np.zeros((8, 8), np.uint8)
     donor_labels[2:6, 2:6] = 1
     donor_labels[0] = 255
-    image, labels = paste(view, (np.full((8, 8, 3), 200, np.uint8), donor_labels))
+    image, labels = copy_paste(view, (np.full((8, 8, 3), 200, np.uint8), donor_labels))
     assert (labels[2:6, 2:6] == 1).all() and (labels == 1).sum() == 16
     assert (image[3:5, 3:5] == 200).all()
     assert (image[0] == 0).all() and (image[:, 0] == 0).all() and (image[7] == 0).all()
