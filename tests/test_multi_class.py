@@ -79,7 +79,7 @@ def test_every_class_is_learnt_and_scored_by_name(
     onnx: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--model", str(onnx), "--device", "cpu", "--data", f"{shapes},val=6", "--json"]
-    words += ["--markdown", str(tmp_path / "s.md"), "--pictures", str(tmp_path)]
+    words += ["--markdown", str(tmp_path / "s.md"), "--figures", str(tmp_path)]
     assert cli.run(app("evaluate").main, words) == 0
     report = json.loads(capsys.readouterr().out)
     assert tuple(report["iou"]) == CLASSES and min(report["iou"].values()) > 0.7

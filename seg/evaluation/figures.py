@@ -1,5 +1,6 @@
 """Figures: the confusion matrix, and the images that a model does worst on."""
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,16 @@ TILE, ROWS = 320, 12
 MISSED, FALSE_POSITIVE, WRONG_CLASS = (60, 60, 235), (235, 130, 40), (40, 215, 235)
 LEGEND = "red: missed, blue: false positive, yellow: wrong class"
 CONFUSION, WORST = "confusion.png", "worst.png"
+
+
+def require_matplotlib() -> None:
+    """Raises EngineMissing unless matplotlib, which draws the matrix, is installed."""
+    try:
+        importlib.import_module("matplotlib.figure")
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "matplotlib":
+            raise
+        raise EngineMissing("--figures needs matplotlib: pip install matplotlib") from error
 
 
 def write_figures(
@@ -64,12 +75,9 @@ def draw_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]
     Raises:
         EngineMissing: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "matplotlib":
-            raise
-        raise EngineMissing("--figures needs matplotlib: pip install matplotlib") from error
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 3 + min(0.45 * len(classes), 25)
     figure = Figure(figsize=(side, side), layout="constrained")

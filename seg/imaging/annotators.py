@@ -116,11 +116,13 @@ class CaptionAnnotator:
         """Writes the line, as far as it fits."""
         if not caption.text:
             return
+        # OpenCV crashes on a file's name that is not UTF-8.
+        text = caption.text.encode("utf-8", "backslashreplace").decode("utf-8")
         scale = max(0.5, min(image.shape[:2]) / 900)
         font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(scale * 1.6))
-        (width, height), below = cv2.getTextSize(caption.text, font, scale, thickness)
+        (width, height), below = cv2.getTextSize(text, font, scale, thickness)
         gap = max(3, height // 2)
         box = image[: height + below + 2 * gap, : width + 2 * gap]
         box[:] = box // 4
         origin, white = (gap, gap + height), (255, 255, 255)
-        cv2.putText(image, caption.text, origin, font, scale, white, thickness, cv2.LINE_AA)
+        cv2.putText(image, text, origin, font, scale, white, thickness, cv2.LINE_AA)

@@ -2,9 +2,12 @@
 
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +16,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from seg import cli
+from seg.data.samples import SPLITS
+from seg.evaluation import evaluate as evaluation
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,11 +149,11 @@ def test_markdown_holds_every_table(app: ModuleType, folder: Path) -> None:
         assert row.count("|") in (3, 4, 5, 7)
 
 
-def test_pictures_show_the_worst_first(app: ModuleType, folder: Path) -> None:
+def test_figures_show_the_worst_first(app: ModuleType, folder: Path) -> None:
     mask = np.zeros((48, 64), np.uint8)
     mask[24:] = 255  # nothing of it is found, and rows 0 to 11 are false
     cv2.imwrite(str(folder / "masks/1.png"), mask)
-    words = ["--data", str(folder), "--split", "all", "--pictures", str(folder / "figures")]
+    words = ["--data", str(folder), "--split", "all", "--figures", str(folder / "figures")]
     assert run(app, folder, *words) == 0
     worst = cv2.imread(str(folder / "figures/worst.png"))
     assert worst.shape == (3 * 320, 3 * 320, 3)
@@ -161,15 +166,15 @@ def test_pictures_show_the_worst_first(app: ModuleType, folder: Path) -> None:
     assert run(app, folder, *words) == 1  # never replaced unasked
 
 
-def test_without_matplotlib_pictures_are_one_line(
+def test_without_matplotlib_figures_are_one_line_before_any_work(
     app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert run(app, folder, "--data", str(folder), "--pictures", str(folder / "figures")) == 1
-    assert "error: --pictures needs matplotlib: pip install" in capsys.readouterr().err
-    assert not list((folder / "figures").iterdir())
+    assert run(app, folder, "--data", str(folder), "--figures", str(folder / "figures")) == 1
+    assert "error: --figures needs matplotlib: pip install" in capsys.readouterr().err
+    assert not (folder / "figures").exists()
 
 
 def test_imgsz_is_width_then_height(
@@ -234,8 +239,57 @@ def test_a_missing_model_is_one_line(
     assert "No model at" in capsys.readouterr().err
 
 
-def test_help_shows_commands(app: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_commands_and_fits_a_screen(
+    app: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit) as stop:
         app.main(["--help"])
     assert stop.value.code == 0
-    assert "python apps/evaluate.py --data" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert any("python apps/evaluate.py --data" in line for line in lines)
+    assert len(lines) <= 50 and max(map(len, lines)) <= 100
+
+
+def test_an_old_flag_is_refused_with_its_new_name(
+    app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        app.main(["--data", str(folder), "--pictures", "figures"])
+    assert stop.value.code == 2
+    assert "--pictures is now called --figures" in capsys.readouterr().err
+
+
+def test_the_splits_are_those_of_the_library(app: ModuleType) -> None:
+    assert app.SPLITS == SPLITS
+
+
+def test_names_that_are_not_utf_8_come_through(folder: Path) -> None:
+    name = os.fsdecode(b"\xff 1.png")
+    for place in ("images", "masks"):
+        (folder / place / "1.png").rename(folder / place / name)
+    words = ["--data", folder, "--split", "all", "--model", folder / "red.onnx", "--device", "cpu"]
+    files = ["--json", folder / "scores.json", "--markdown", folder / "scores.md"]
+    command = [sys.executable, ROOT / "apps/evaluate.py", *words, *files]
+    command += ["--figures", folder / "figures"]  # OpenCV crashes where it is to draw such a name
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"\xff 1.png" in done.stdout
+    report = json.loads((folder / "scores.json").read_text("utf-8"))
+    assert name in [image["name"] for image in report["images"]]
+    assert r"\udcff 1.png" in (folder / "scores.md").read_text("utf-8")
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(
+    app: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = folder / "scores.json"
+    whole = evaluation.evaluate
+
+    def evaluate_and_write(*args: Any) -> Any:
+        target.write_text("mine")
+        return whole(*args)
+
+    monkeypatch.setattr("seg.evaluation.segmentation.evaluate", evaluate_and_write)
+    assert run(app, folder, "--data", str(folder), "--json", str(target)) == 1
+    assert target.read_text() == "mine"
