@@ -62,17 +62,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.model.is_file():
         raise ArtifactError(f"No model at {args.model}.")
     try:
-        from seg.runtimes.trt import machine
+        from seg.runtimes.trt import gpu_environment
     except ModuleNotFoundError as error:
         if error.name != "tensorrt":
             raise
         raise EngineMissing("An engine needs the package tensorrt: pip install tensorrt") from error
     from seg.exporting.engine_builder import EngineRequest, build_engine
     from seg.exporting.tensorrt import BuildOptions
-    from seg.runtimes.engine_metadata import EngineCard
+    from seg.runtimes.engine_metadata import EngineMetadata
     from seg.verification.parity import read_images
 
-    here = machine()
+    here = gpu_environment()
     request = EngineRequest(
         model=args.model,
         input_hw=cli.hw(args.imgsz),
@@ -86,13 +86,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         ),
     )
     if args.output.exists() and not args.rebuild:
-        if reasons := request.differences(EngineCard.read(args.output), here):
+        if reasons := request.differences(EngineMetadata.read(args.output), here):
             raise ArtifactError(f"{args.output} is stale: {'; '.join(reasons)}. Add --rebuild.")
         cli.note(f"{args.output} is what was asked for; --rebuild builds it again")
     else:
-        card = build_engine(args.output, request, read_images(args.input), here)
+        metadata = build_engine(args.output, request, read_images(args.input), here)
         megabytes = args.output.stat().st_size / 1e6
-        cli.note(f"{here}: {card.rung}, tensors {card.tensors}, {megabytes:.1f} MB")
+        cli.note(
+            f"{here}: {metadata.precision_mode}, tensors {metadata.tensors}, {megabytes:.1f} MB"
+        )
     print(args.output)
     return cli.OK
 

@@ -13,7 +13,7 @@ from seg import ArtifactError, ModelSpec, SpecMismatch
 from seg.kinds import Precision
 from seg.models.checkpoint import FORMAT, load_net, save_net
 from seg.models.nets import build_net
-from seg.runtimes.engine_metadata import EngineCard
+from seg.runtimes.engine_metadata import EngineMetadata
 from seg.runtimes.open import open_runtime
 from seg.spec import Output, segmentation_outputs
 from tests.conftest import ROOT
@@ -252,9 +252,9 @@ def test_a_checkpoint_of_before_is_read(tmp_path):
 
 
 def test_an_engine_of_before_is_read():
-    card = EngineCard.read(OLD / "old.engine")
-    assert (card.spec.classes, card.spec.canvas_hw) == (("background", "person"), (64, 96))
-    assert card.spec.precision is Precision.FLOAT16
+    metadata = EngineMetadata.read(OLD / "old.engine")
+    assert (metadata.spec.classes, metadata.spec.canvas_hw) == (("background", "person"), (64, 96))
+    assert metadata.spec.precision is Precision.FLOAT16
 
 
 def test_a_checkpoint_written_by_hand_is_one_line(tmp_path):

@@ -23,7 +23,7 @@ from seg.kinds import Precision
 from seg.models.checkpoint import load_net
 from seg.results import UInt8
 from seg.runtimes.base import Runtime
-from seg.runtimes.engine_metadata import EngineCard, Machine
+from seg.runtimes.engine_metadata import EngineMetadata, GpuEnvironment
 from seg.runtimes.open import open_runtime
 from seg.runtimes.trt import TrtRuntime, deserialize
 from seg.spec import ModelSpec
@@ -52,20 +52,25 @@ class EngineRequest:
     batch: int | None = None
     options: BuildOptions = dataclasses.field(default_factory=BuildOptions)
 
-    def differences(self, card: EngineCard, here: Machine) -> list[str]:
+    def differences(self, metadata: EngineMetadata, here: GpuEnvironment) -> list[str]:
         """Returns why an engine is not what is asked for, a clause each."""
-        made_from = card.spec.source_sha256 if self.model.suffix == ".pt" else card.onnx_sha256
-        built = RENAMED.get(card.rung, card.rung)
+        made_from = (
+            metadata.spec.source_sha256 if self.model.suffix == ".pt" else metadata.onnx_sha256
+        )
+        built = RENAMED.get(metadata.precision_mode, metadata.precision_mode)
         asked = {
             "its source": (made_from, sha256_of(self.model)),
-            "the size": (card.spec.input_hw, self.input_hw or card.spec.input_hw),
+            "the size": (metadata.spec.input_hw, self.input_hw or metadata.spec.input_hw),
             "the precision": (built, self.mode or built),
-            "the batch": (card.batch, self.batch or card.spec.batch or 1),
-            "--version-compatible": (card.version_compatible, self.options.version_compatible),
-            "--hardware-compatible": (card.hardware_compatible, self.options.hardware_compatible),
+            "the batch": (metadata.batch, self.batch or metadata.spec.batch or 1),
+            "--version-compatible": (metadata.version_compatible, self.options.version_compatible),
+            "--hardware-compatible": (
+                metadata.hardware_compatible,
+                self.options.hardware_compatible,
+            ),
         }
         changed = [f"{name} is another" for name, (was, now) in asked.items() if was != now]
-        return card.foreign(here) + changed
+        return metadata.incompatibilities(here) + changed
 
     def spec_of_engine(self, spec: ModelSpec) -> ModelSpec:
         """Returns the spec of the engine that an ONNX file becomes: of one canvas.
@@ -134,7 +139,7 @@ class EngineBuilder:
         reference: Runtime,
         images: Sequence[UInt8],
         request: EngineRequest,
-        here: Machine,
+        here: GpuEnvironment,
     ) -> None:
         self.request, self.here, self.images, self.reference = request, here, images, reference
         self.spec = request.spec_of_engine(reference.spec)
@@ -143,7 +148,7 @@ class EngineBuilder:
         fitted = FittedRuntime(reference, self.spec.input_hw, self.spec.canvas_hw)
         self.metadata = {GOLDEN_KEY: record(fitted)}
 
-    def build_first_passing(self) -> tuple[bytes, EngineCard]:
+    def build_first_passing(self) -> tuple[bytes, EngineMetadata]:
         """Returns the first engine whose results are its source's, and what it is.
 
         Raises:
@@ -169,7 +174,7 @@ class EngineBuilder:
         has_mixed = has_fp32_ops(self.model)
         return [mode for mode in PrecisionMode if has_mixed or not mode.keeps_float32]
 
-    def _build(self, mode: PrecisionMode) -> tuple[bytes, EngineCard]:
+    def _build(self, mode: PrecisionMode) -> tuple[bytes, EngineMetadata]:
         """Builds in one mode and compares."""
         log.info("%s: building, which takes minutes", mode)
         options, is_wide = self.request.options, self.spec.precision == Precision.FLOAT32
@@ -177,35 +182,35 @@ class EngineBuilder:
         assert self.spec.canvas_hw is not None
         plan = build(graph.SerializeToString(), self.spec.canvas_hw, self.batch, options)
         engine = deserialize(plan, options.version_compatible)
-        card = EngineCard(
+        metadata = EngineMetadata(
             spec=dataclasses.replace(self.spec, precision=mode.precision),
             machine=self.here,
             plan_sha256=hashlib.sha256(plan).hexdigest(),
             onnx_sha256=self.onnx_sha256,
-            rung=mode.value,
+            precision_mode=mode.value,
             tensors=check_tensor_types(engine, mode.precision),
             batch=self.batch,
             parity={},
             version_compatible=options.version_compatible,
             hardware_compatible=options.hardware_compatible,
-            metadata=self.metadata,
+            onnx_metadata=self.metadata,
         )
-        with TrtRuntime(engine, card) as built:
+        with TrtRuntime(engine, metadata) as built:
             report = compare_export(self.reference, built, self.images)
             verify_scores(built)
         for line in report.lines("ONNX Runtime"):
             log.info("%s: %s", mode, line)
-        return plan, dataclasses.replace(card, parity=report.to_dict())
+        return plan, dataclasses.replace(metadata, parity=report.to_dict())
 
 
 def build_engine(
-    output: Path, request: EngineRequest, images: Sequence[UInt8], here: Machine
-) -> EngineCard:
+    output: Path, request: EngineRequest, images: Sequence[UInt8], here: GpuEnvironment
+) -> EngineMetadata:
     """Writes an engine and its metadata, or nothing; raises as `EngineBuilder` does."""
     with onnx_for_engine(request, images) as path, open_runtime(path, "cpu") as reference:
         builder = EngineBuilder(path, reference, images, request, here)
-        plan, card = builder.build_first_passing()
+        plan, metadata = builder.build_first_passing()
     with atomic_write(output) as part:
         part.write_bytes(plan)
-    card.write(output)
-    return card
+    metadata.write(output)
+    return metadata

@@ -10,7 +10,7 @@ from seg.errors import ArtifactError, EngineFailure, EngineMissing, ShapeError
 from seg.kinds import Device
 from seg.results import Float32
 from seg.runtimes.base import Runtime
-from seg.runtimes.engine_metadata import EngineCard, Machine
+from seg.runtimes.engine_metadata import EngineMetadata, GpuEnvironment
 from seg.spec import ModelSpec
 
 try:
@@ -67,21 +67,25 @@ class TrtRuntime(Runtime):
 
     Args:
         engine: One input and the spec's outputs, all float32; shapes fixed but for the batch.
-        card: What the engine is.
+        metadata: What the engine is.
     """
 
     offers_tensors = True
 
-    def __init__(self, engine: trt.ICudaEngine, card: EngineCard) -> None:
-        description = f"{card.machine}, {card.rung}, CUDA graph"
+    def __init__(self, engine: trt.ICudaEngine, metadata: EngineMetadata) -> None:
+        description = f"{metadata.machine}, {metadata.precision_mode}, CUDA graph"
         super().__init__(
-            card.spec, description, card.spec.precision, card.metadata, max_batch=card.batch
+            metadata.spec,
+            description,
+            metadata.spec.precision,
+            metadata.onnx_metadata,
+            max_batch=metadata.batch,
         )
         self.device = CUDA
         self._engine: trt.ICudaEngine | None = engine
-        self._names = _names(engine, card.spec)
+        self._names = _names(engine, metadata.spec)
         self._contexts: dict[int, _BatchContext] = {}
-        self._context(card.spec.batch or 1)
+        self._context(metadata.spec.batch or 1)
 
     def run_tensors(self, images: Tensor) -> dict[str, Tensor]:
         """As of `seg.predictors.gpu_segmentation.TensorRuntime`."""
@@ -146,19 +150,19 @@ def _names(engine: trt.ICudaEngine, spec: ModelSpec) -> _Names:
     return _Names(inputs[0], tuple(outputs))
 
 
-def machine() -> Machine:
+def gpu_environment() -> GpuEnvironment:
     """Returns what runs here; raises EngineMissing where torch sees no GPU."""
     if not torch.cuda.is_available():
         raise EngineMissing("TensorRT needs an NVIDIA GPU, and torch found none.")
     capability = ".".join(map(str, torch.cuda.get_device_capability()))
-    return Machine(
+    return GpuEnvironment(
         tensorrt=trt.__version__, gpu=torch.cuda.get_device_name(), capability=capability
     )
 
 
-def load(plan: bytes, card: EngineCard) -> TrtRuntime:
+def load(plan: bytes, metadata: EngineMetadata) -> TrtRuntime:
     """Makes a runtime of an engine in memory; raises EngineFailure where TensorRT cannot."""
-    return TrtRuntime(deserialize(plan, card.version_compatible), card)
+    return TrtRuntime(deserialize(plan, metadata.version_compatible), metadata)
 
 
 def deserialize(plan: bytes, host_code: bool) -> trt.ICudaEngine:
@@ -186,10 +190,10 @@ def deserialize(plan: bytes, host_code: bool) -> trt.ICudaEngine:
 
 def open_file(path: Path, device: Device) -> TrtRuntime:
     """Opens an `.engine` that `export/to_trt.py` wrote; raises as `open_runtime` does."""
-    here, card = machine(), EngineCard.read(path)
-    if reasons := card.foreign(here):
+    here, metadata = gpu_environment(), EngineMetadata.read(path)
+    if reasons := metadata.incompatibilities(here):
         raise ArtifactError(
             f"{path.name} does not run here: {'; '.join(reasons)}. "
             "Build it again on this machine: export/to_trt.py --rebuild."
         )
-    return load(path.read_bytes(), card)
+    return load(path.read_bytes(), metadata)

@@ -20,7 +20,7 @@ from seg.exporting.precision_modes import PrecisionMode
 from seg.models.backbones import vit
 from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import build_net
-from seg.runtimes.engine_metadata import EngineCard
+from seg.runtimes.engine_metadata import EngineMetadata
 from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.verification.self_test import verify
@@ -88,8 +88,8 @@ def build(model, *flags, output=None):
     return cli.run(to_trt.main, ["--model", str(model), "--output", str(output), *map(str, flags)])
 
 
-def card_of(model):
-    return EngineCard.read(model.with_suffix(".engine"))
+def metadata_of(model):
+    return EngineMetadata.read(model.with_suffix(".engine"))
 
 
 def test_the_engine_draws_the_sources_masks(tensorrt, lite, capsys):
@@ -100,10 +100,14 @@ def test_the_engine_draws_the_sources_masks(tensorrt, lite, capsys):
     assert tensorrt.did("profile 1..1 of 64x96") == 1
     names = sorted(path.name for path in lite.parent.glob("*.*"))
     assert names == ["lite.engine", "lite.engine.json", "lite.onnx"]
-    card = card_of(lite)
-    assert (card.rung, card.spec.precision, card.batch) == ("float16", "float16", 1)
-    assert card.spec.canvas_hw == (64, 96) and card.tensors == {"float32": 1, "float16": 2}
-    assert card.parity["frames"] == 1 and card.parity["agreement"] >= 0.999
+    metadata = metadata_of(lite)
+    assert (metadata.precision_mode, metadata.spec.precision, metadata.batch) == (
+        "float16",
+        "float16",
+        1,
+    )
+    assert metadata.spec.canvas_hw == (64, 96) and metadata.tensors == {"float32": 1, "float16": 2}
+    assert metadata.parity["frames"] == 1 and metadata.parity["agreement"] >= 0.999
     image = np.random.default_rng(0).integers(0, 256, (33, 57, 3), dtype=np.uint8)
     with Segmenter(engine) as built, Segmenter(lite, "cpu") as source:
         assert np.mean(built(image).labels == source(image).labels) > 0.99
@@ -159,7 +163,7 @@ def test_the_first_mode_that_passes_is_kept(tensorrt, tmp_path, norm, spoilt, bu
     tensorrt.spoilt, tensorrt.nan = spoilt, nan
     assert build(model) == 0
     modes = [line.removeprefix("built ") for line in tensorrt.log if line.startswith("built")]
-    assert modes == [*spoilt, built] and card_of(model).rung == built
+    assert modes == [*spoilt, built] and metadata_of(model).precision_mode == built
     said = capsys.readouterr().err
     for mode in spoilt:
         assert f"{mode}: {'Not every score' if nan else 'The results differ'}" in said
@@ -168,7 +172,7 @@ def test_the_first_mode_that_passes_is_kept(tensorrt, tmp_path, norm, spoilt, bu
 def test_without_pictures_the_free_photos_are_compared(tensorrt, lite):
     output = str(lite.with_suffix(".engine"))
     assert cli.run(to_trt.main, ["--model", str(lite), "--output", output]) == 0
-    assert card_of(lite).parity["frames"] == 4
+    assert metadata_of(lite).parity["frames"] == 4
 
 
 def test_where_no_mode_passes_there_is_no_engine(tensorrt, lite, capsys):
@@ -180,11 +184,11 @@ def test_where_no_mode_passes_there_is_no_engine(tensorrt, lite, capsys):
 
 def test_one_mode_can_be_asked_for(tensorrt, lite, capsys):
     assert build(lite, "--precision", "bfloat16") == 0
-    assert card_of(lite).spec.precision == "bfloat16"
+    assert metadata_of(lite).spec.precision == "bfloat16"
     tensorrt.spoilt = ("float32",)
     assert build(lite, "--precision", "float32", "--rebuild") == 1
     assert "results differ" in capsys.readouterr().err
-    assert card_of(lite).spec.precision == "bfloat16"  # what was there is still there, whole
+    assert metadata_of(lite).spec.precision == "bfloat16"  # what was there is still there, whole
 
 
 @pytest.mark.parametrize("kind", ["Float", "Row major linear FP32", "Int8"])
@@ -207,7 +211,7 @@ def test_an_engine_that_came_out_float32_is_an_error(tensorrt, lite, kind, capsy
 def test_the_inspectors_long_names_are_read(tensorrt, lite, kind, precision):
     tensorrt.comes_out = kind
     assert build(lite, "--precision", precision) == 0
-    assert card_of(lite).tensors[precision] >= 2
+    assert metadata_of(lite).tensors[precision] >= 2
 
 
 def test_parser_errors_are_listed(tensorrt, lite, capsys):
@@ -229,9 +233,9 @@ def test_options_reach_the_builder(tensorrt, lite):
     assert tensorrt.did("profile 1..4 of 64x64") == 1
     assert tensorrt.did(f"WORKSPACE {512 * 1024 * 1024}") == 1
     assert tensorrt.did("flag VERSION_COMPATIBLE") == 1 and tensorrt.did("host code True") == 1
-    card = card_of(lite)
-    assert card.version_compatible and card.hardware_compatible and card.batch == 4
-    assert (card.spec.input_hw, card.spec.canvas_hw) == ((50, 60), (64, 64))
+    metadata = metadata_of(lite)
+    assert metadata.version_compatible and metadata.hardware_compatible and metadata.batch == 4
+    assert (metadata.spec.input_hw, metadata.spec.canvas_hw) == ((50, 60), (64, 64))
 
 
 def test_timings_are_kept_for_the_next_build(tensorrt, lite, capsys):
@@ -275,7 +279,7 @@ def test_a_stale_engine_is_explained_and_rebuilt(tensorrt, lite, capsys):
     for reason in ("built by TensorRT 8.6.1, here is 10.3.0", "Tesla T4", "its source is another"):
         assert reason in said
     assert build(lite, "--rebuild") == 0
-    assert card_of(lite).machine.gpu == "Fake GPU"
+    assert metadata_of(lite).machine.gpu == "Fake GPU"
 
 
 def test_a_file_that_is_not_ours_is_not_overwritten(tensorrt, lite, capsys):
@@ -301,8 +305,8 @@ def test_a_static_file_keeps_its_size(tensorrt, tmp_path, capsys):
 def test_a_file_of_a_fixed_batch_becomes_an_engine_of_that_batch(tensorrt, tmp_path, flags):
     model = network(tmp_path / "four.onnx", canvas_hw=(64, 96), batch=4)
     assert build(model, *flags) == 0
-    card = card_of(model)
-    assert (card.batch, card.spec.batch, card.spec.canvas_hw) == (4, 4, (64, 96))
+    metadata = metadata_of(model)
+    assert (metadata.batch, metadata.spec.batch, metadata.spec.canvas_hw) == (4, 4, (64, 96))
     assert not [line for line in tensorrt.log if line.startswith("profile")]
     image = np.random.default_rng(0).integers(0, 256, (33, 57, 3), dtype=np.uint8)
     images = np.random.default_rng(0).random((6, 3, 64, 96), np.float32)
@@ -331,7 +335,7 @@ def test_a_file_that_is_narrow_already_is_taken_as_it_is(tensorrt, lite):
     path = lite.with_name("narrow.onnx")
     onnx.save(narrow, str(path))
     assert build(path) == 0
-    assert card_of(path).rung == "float16" and tensorrt.did("built float16") == 1
+    assert metadata_of(path).precision_mode == "float16" and tensorrt.did("built float16") == 1
 
 
 def checkpoint(folder, spec):
@@ -357,8 +361,8 @@ def test_a_checkpoint_of_any_size_becomes_an_engine_of_several_images(tensorrt, 
     path = checkpoint(tmp_path, SPEC)
     assert build(path, "--batch", 3, "--imgsz", 96, 64, "--precision", "float32") == 0
     assert tensorrt.did("profile 1..3 of 64x96") == 1
-    card = card_of(path)
-    assert (card.batch, card.spec.batch, card.parity["frames"]) == (3, None, 1)
+    metadata = metadata_of(path)
+    assert (metadata.batch, metadata.spec.batch, metadata.parity["frames"]) == (3, None, 1)
     assert "ONNX: compared with torch" in capsys.readouterr().err
     assert build(path, "--batch", 3) == 0 and tensorrt.did("built float32") == 1
     path.write_bytes(path.read_bytes() + b" ")
@@ -369,9 +373,9 @@ def test_a_checkpoint_of_any_size_becomes_an_engine_of_several_images(tensorrt, 
 def test_a_checkpoint_of_one_canvas_keeps_batch_and_images(tensorrt, tiny14):
     path = tiny14
     assert build(path, "--batch", 2, "--precision", "float32") == 0
-    card = card_of(path)
-    assert (card.batch, card.spec.batch, card.spec.canvas_hw) == (2, 2, (70, 98))
-    assert card.parity["frames"] == 1  # those of --input, not the four photos
+    metadata = metadata_of(path)
+    assert (metadata.batch, metadata.spec.batch, metadata.spec.canvas_hw) == (2, 2, (70, 98))
+    assert metadata.parity["frames"] == 1  # those of --input, not the four photos
     assert not [line for line in tensorrt.log if line.startswith("profile")]
     images = np.random.default_rng(0).random((3, 3, 70, 98), np.float32)
     with Segmenter(path.with_suffix(".engine")) as built, Segmenter(path, "cpu") as source:

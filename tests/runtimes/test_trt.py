@@ -12,11 +12,11 @@ from onnx import TensorProto, helper
 
 from seg import ArtifactError, EngineFailure, EngineMissing, Segmenter, ShapeError
 from seg.predictors.decode import decode_logits
-from seg.runtimes.engine_metadata import EngineCard, Machine
+from seg.runtimes.engine_metadata import EngineMetadata, GpuEnvironment
 from seg.runtimes.open import open_runtime
 from seg.spec import ModelSpec, segmentation_outputs
 
-HERE = Machine(tensorrt="10.3.0", gpu="Fake GPU", capability="8.7")
+HERE = GpuEnvironment(tensorrt="10.3.0", gpu="Fake GPU", capability="8.7")
 SPEC = ModelSpec(
     arch="lite",
     outputs=segmentation_outputs(("background", "person")),
@@ -53,11 +53,11 @@ def plan():
 def write(folder, plan, **changes):
     path = folder / "person.engine"
     path.write_bytes(plan)
-    card = EngineCard(
+    metadata = EngineMetadata(
         spec=SPEC, machine=HERE, plan_sha256=hashlib.sha256(plan).hexdigest(), onnx_sha256="0" * 64,
-        rung="float16", tensors={"float16": 3}, batch=2, parity={"frames": 4},
+        precision_mode="float16", tensors={"float16": 3}, batch=2, parity={"frames": 4},
     )  # fmt: skip
-    dataclasses.replace(card, **changes).write(path)
+    dataclasses.replace(metadata, **changes).write(path)
     return path
 
 
@@ -128,29 +128,41 @@ def test_an_engine_of_another_machine_is_refused(tensorrt, tmp_path, plan, built
         assert not tensorrt.log
 
 
-def test_engine_and_card_belong_together(tensorrt, tmp_path, plan):
+def test_an_engine_and_its_metadata_belong_together(tensorrt, tmp_path, plan):
     path = write(tmp_path, plan)
     path.write_bytes(plan[:-1])
     with pytest.raises(ArtifactError, match=r"not the engine that person\.engine\.json describes"):
         open_runtime(path)
-    card = tmp_path / "person.engine.json"
-    for text in ("", "[]", "{}", card.read_text().replace("dinoseg engine 1", "dinoseg engine 0"),
-                 card.read_text().replace('"tensors"', '"sensors"')):  # fmt: skip
-        card.write_text(text)
+    sidecar = tmp_path / "person.engine.json"
+    sound = sidecar.read_text()
+    changes = {
+        "dinoseg engine 1": "dinoseg engine 0",
+        '"tensors"': '"sensors"', '"batch": 2': '"batch": "2"',
+        '"gpu": "Fake GPU"': '"gpu": 5', '"rung": "float16"': '"rung": []',
+    }  # fmt: skip
+    assert all(old in sound for old in changes)
+    damaged = [sound.replace(*change) for change in changes.items()]
+    for text in ("", "[]", "{}", "[" * 99_999, *damaged):
+        sidecar.write_text(text)
         with pytest.raises(ArtifactError, match=r"person\.engine\.json is damaged"):
             open_runtime(path)
-    card.unlink()
+    sidecar.unlink()
     with pytest.raises(ArtifactError, match=r"No person\.engine\.json beside"):
         open_runtime(path)
     assert not tensorrt.log
 
 
-def test_the_card_comes_back_as_it_was_written(tmp_path, plan):
-    path = write(tmp_path, plan, rung="float16-islands", version_compatible=True)
-    card = EngineCard.read(path)
-    assert (card.spec, card.machine, card.rung) == (SPEC, HERE, "float16-islands")
+def test_the_metadata_comes_back_as_it_was_written(tmp_path, plan):
+    path = write(tmp_path, plan, precision_mode="float16-islands", version_compatible=True)
+    metadata = EngineMetadata.read(path)
+    assert (metadata.spec, metadata.machine, metadata.precision_mode) == (
+        SPEC,
+        HERE,
+        "float16-islands",
+    )
     values = json.loads((tmp_path / "person.engine.json").read_text())
     assert values["machine"] == {"tensorrt": "10.3.0", "gpu": "Fake GPU", "capability": "8.7"}
+    assert values["rung"] == "float16-islands" and values["metadata"] == {}
     assert values["version_compatible"] is True and values["spec"]["canvas_hw"] == [64, 96]
 
 
