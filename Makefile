@@ -5,12 +5,13 @@
 # make reproduce          download DINOv2 and Penn-Fudan, train, measure, write docs/RESULTS.md;
 #                         IMAGES="folder clip.mp4" adds pictures for lite to learn from DINOv2 on
 # make trt-check          with an NVIDIA GPU: build TensorRT engines, compare masks, print a report
+# make faults             plant the faults of tests/faults.toml one by one; the tests must catch them
 # make check              lint, types, tests: what must pass before a change lands
 PYTHON ?= python3
 BIN := .venv/bin
 OPENCV := $(shell grep '^opencv-python==' requirements.txt)
 
-.PHONY: demo test lint types check person-lite reproduce trt-check
+.PHONY: demo test lint types check faults person-lite reproduce trt-check
 demo: .venv/demo.stamp
 	$(BIN)/python apps/demo.py $(if $(VIDEO),--input "$(VIDEO)")
 
@@ -25,6 +26,9 @@ types: .venv/all.stamp
 	$(BIN)/mypy
 
 check: lint types test
+
+faults: .venv/all.stamp
+	$(BIN)/python tests/plant_faults.py
 
 DATA ?= ../shared/data
 go_on = $(if $(and $(RESUME),$(wildcard $(1)/last.pt)),--resume)

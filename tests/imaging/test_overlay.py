@@ -171,3 +171,8 @@ def test_a_new_type_of_result_needs_its_annotator_alone(monkeypatch):
         drawn(noise((3, 4)), Gray(7))
     monkeypatch.setitem(ANNOTATORS, Gray, GrayAnnotator)
     assert (drawn(noise((3, 4)), Gray(7)) == 7).all()
+
+
+def test_the_first_class_is_magenta_in_bgr():
+    # Hue 0.87, saturation 0.85, value 1, converted by hand.
+    assert Palette()[1] == (207, 38, 255)
