@@ -108,7 +108,7 @@ def outcome(fault: Fault, root: Path, environment: dict[str, str]) -> str:
         return f"caught by {failed[0].split()[1]}" if failed else "caught"
     if done.returncode == 0:
         return "SURVIVES"
-    return f"caught: the tests do not start (pytest's exit code {done.returncode})"
+    return f"DOES NOT START: pytest's exit code is {done.returncode}"
 
 
 def plant_all(faults: Sequence[Fault], root: Path, jobs: int) -> list[str]:

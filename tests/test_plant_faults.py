@@ -15,6 +15,7 @@ SUM = Fault(file="seg/add.py", old="a + b", new="a - b", why="sums are wrong")
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     files = {
+        "seg/__init__.py": "",
         "seg/add.py": "def add(a, b):\n    return a + b  # not zero\n",
         "tests/test_add.py": "from seg.add import add\n\n\n"
         "def test_add():\n    assert add(1, 2) == 3\n",
