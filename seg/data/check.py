@@ -42,8 +42,12 @@ def check_samples(samples: Sequence[Sample]) -> tuple[str, ...]:
         DataError: There are faults; it lists all of them.
     """
     # Decoding releases the interpreter's lock, so threads suffice.
-    with opencv_silenced(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        found = list(track(pool.map(_examine, samples), "checking", len(samples)))
+    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+    try:
+        with opencv_silenced():
+            found = list(track(pool.map(_examine, samples), "checking", len(samples)))
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the images that are left
     faults = shared_masks(samples) + [fault for one in found for fault in one.faults]
     if faults:
         raise DataError(f"The data has {len(faults)} fault{'s' * (len(faults) > 1)}:", faults)

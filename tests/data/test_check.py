@@ -1,7 +1,10 @@
 """All faults of a data set at once, one line each, before anything starts."""
 
-from collections.abc import Callable
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ from PIL import Image
 from seg.data import Sample, open_dataset
 from seg.data.check import check_samples
 from seg.errors import DataError
+from seg.imaging.image_io import read_image
+from seg.results import UInt8
 
 Write = Callable[..., Path]
 GRAY = (128, 128, 128)
@@ -121,3 +126,24 @@ def test_a_phones_jpeg_with_a_preview_is_one_image(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.jpg") as file:
         assert file.n_frames == 2
     assert check_samples(open_dataset(f"{tmp_path},negatives").split("all")) == ()
+
+
+def test_ctrl_c_does_not_wait_for_the_images_that_are_left(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = write("a.jpg", GRAY), []
+
+    def slow(path: Path) -> UInt8:
+        read.append(path)
+        time.sleep(0.01)
+        return read_image(path)
+
+    def interrupted(items: Iterable[Any], *_: Any) -> Iterator[Any]:
+        yield from itertools.islice(items, 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seg.data.check.read_image", slow)
+    monkeypatch.setattr("seg.data.check.track", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        check_samples([Sample(path)] * 400)
+    assert len(read) < 200
