@@ -13,7 +13,7 @@ OUTPUT_CORRUPT = 8  # AV_CODEC_FLAG_OUTPUT_CORRUPT, which the ffmpeg command set
 
 
 def numbered(index, hw=(64, 96)):
-    """Returns a grey picture with the bits of `index` as white and black bars."""
+    """Returns a gray image with the bits of `index` as white and black bars."""
     image = np.full((*hw, 3), 128, np.uint8)
     for bit in range(BITS):
         left, right = hw[1] * bit // BITS, hw[1] * (bit + 1) // BITS
@@ -21,10 +21,10 @@ def numbered(index, hw=(64, 96)):
     return image
 
 
-def number_of(picture):
+def number_of(image):
     """Reads the number back."""
-    row = picture[picture.shape[0] // 2].mean(1)
-    middles = [int(picture.shape[1] * (bit + 0.5) / BITS) for bit in range(BITS)]
+    row = image[image.shape[0] // 2].mean(1)
+    middles = [int(image.shape[1] * (bit + 0.5) / BITS) for bit in range(BITS)]
     return sum(int(row[x] > 128) << bit for bit, x in enumerate(middles))
 
 

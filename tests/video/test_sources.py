@@ -37,7 +37,7 @@ def test_a_variable_rate_keeps_its_timestamps(tmp_path, write_clip):
 
 
 @pytest.mark.parametrize(("rotation", "clockwise"), [(90, 3), (-90, 1), (180, 2)])
-def test_rotation_metadata_is_honoured(tmp_path, write_clip, numbered, rotation, clockwise):
+def test_rotation_metadata_is_applied(tmp_path, write_clip, numbered, rotation, clockwise):
     path = write_clip(tmp_path / "turned.mp4", 3, rotation=rotation)
     with VideoFile(path) as source:
         frames = list(source)
@@ -79,7 +79,7 @@ def test_time_goes_on_where_files_are_glued_together(tmp_path, write_clip):
         ("folder", None, "is a folder"),
     ],
 )
-def test_what_is_no_video_gives_a_line(tmp_path, name, content, words, capfd):
+def test_what_is_not_a_video_gives_a_line(tmp_path, name, content, words, capfd):
     path = tmp_path / name
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(SourceError, match=words):
@@ -92,7 +92,7 @@ def test_a_missing_file_is_named(tmp_path):
         VideoFile(tmp_path / "nothing.mp4")
 
 
-def test_sound_alone_is_no_video(tmp_path, write_clip):
+def test_sound_alone_is_not_a_video(tmp_path, write_clip):
     with av.open(str(tmp_path / "tone.m4a"), "w", format="mp4") as out:
         stream = out.add_stream("aac", rate=8000, layout="mono")
         samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
@@ -248,7 +248,7 @@ def test_of_several_videos_one_is_read_and_named(clip, number_of, said):
     assert "has 2 video streams; the one of 96x64 is read" in said()
 
 
-def test_sound_with_a_cover_is_no_video(tmp_path, clip, write_clip):
+def test_sound_with_a_cover_is_not_a_video(tmp_path, clip, write_clip):
     path = tmp_path / "song.m4a"
     with av.open(str(write_clip(tmp_path / "a.mp4", 3, sound_s=1.0))) as file:
         sound = file.streams.audio[0]
