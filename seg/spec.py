@@ -1,4 +1,4 @@
-"""ModelSpec: what an artifact says about itself.
+"""ModelSpec: the description that every model file carries.
 
 Training writes it, export copies it, runtimes read it: no app asks for classes or a mean.
 """

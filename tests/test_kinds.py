@@ -41,9 +41,17 @@ def test_other_libraries_know_the_types_by_these_names(precision):
 
 
 def test_tensorrts_names_do_not_match_each_other():
-    said = ["Half", "BFloat16", "Float", "Channel major FP16 format where channel % 8 == 0", "BF16"]
+    reported = [
+        "Half",
+        "BFloat16",
+        "Float",
+        "Channel major FP16 format where channel % 8 == 0",
+        "BF16",
+    ]
     patterns = {p: rf"\b({'|'.join(p.tensorrt_names)})\b" for p in Precision}
-    found = [[p.value for p, pattern in patterns.items() if re.search(pattern, s)] for s in said]
+    found = [
+        [p.value for p, pattern in patterns.items() if re.search(pattern, s)] for s in reported
+    ]
     assert found == [["float16"], ["bfloat16"], ["float32"], ["float16"], ["bfloat16"]]
 
 

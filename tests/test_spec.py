@@ -143,7 +143,7 @@ def test_a_spec_is_checked_when_it_is_made(field, value, expected):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"classes": "background"}, r"classes is 'background'; expected tuple\[str"),
         ({"classes": ["background", 1]}, r"classes is .*; expected tuple\[str"),
@@ -155,9 +155,9 @@ def test_a_spec_is_checked_when_it_is_made(field, value, expected):
         ({"later": 1}, "does not know: 'later'"),
     ],
 )
-def test_an_output_is_checked_too(change, said):
+def test_an_output_is_checked_too(change, expected):
     output = SPEC.to_dict()["outputs"][0] | change
-    with pytest.raises(ArtifactError, match=said):
+    with pytest.raises(ArtifactError, match=expected):
         ModelSpec.from_dict(SPEC.to_dict() | {"outputs": [output]})
 
 
@@ -195,7 +195,7 @@ def test_a_precision_may_be_given_as_files_have_it():
     assert dataclasses.replace(SPEC, precision="int8").precision is Precision.INT8
 
 
-def test_files_of_before_say_what_they_said():
+def test_files_of_before_mean_what_they_meant():
     spec = ModelSpec.from_dict(old("dinov2_onnx_float16"))
     assert spec.outputs == (Output("logits", "segmentation", ("background", "person")),)
     assert spec.classes == ("background", "person")
@@ -215,7 +215,7 @@ def test_nothing_of_a_spec_of_before_is_lost(kind):
     assert before.items() <= now.items()
 
 
-def test_the_oldest_files_are_read_where_they_say_what_is_so():
+def test_the_oldest_files_are_read_where_their_extra_fields_are_true():
     oldest = old("lite_pt_of_the_first_version")
     assert ModelSpec.from_dict(oldest) == ModelSpec.from_dict(old("lite_pt"))
     with pytest.raises(ArtifactError, match="does not know: 'colours'"):

@@ -11,7 +11,7 @@ from seg.errors import ArtifactError, EngineFailure, EngineMissing, SpecMismatch
 from seg.files.atomic import atomic_write
 from seg.imaging.letterbox import Size
 from seg.kinds import Precision
-from seg.runtimes.trt import Log
+from seg.runtimes.trt import ErrorLog
 
 FLOATS = (Precision.FLOAT16, Precision.BFLOAT16, Precision.FLOAT32)
 
@@ -47,7 +47,7 @@ def build(graph: bytes, canvas_hw: Size, batch: int, options: BuildOptions) -> b
         EngineFailure: It cannot read the graph, or cannot build it.
         ArtifactError: The timing cache is of another GPU or TensorRT.
     """
-    log = Log()
+    log = ErrorLog()
     try:
         builder = trt.Builder(log)
     except TypeError as error:  # all that the bindings say without a GPU

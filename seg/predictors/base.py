@@ -83,7 +83,7 @@ class Predictor(ABC, Generic[ResultT]):
 
     @property
     def description(self) -> str:
-        """What really runs, for people: architecture, engine, device, precision, size."""
+        """What really runs, human-readable: architecture, engine, device, precision, size."""
         height, width = self.input_hw
         engine = f"{self.runtime.spec.arch} on {self.runtime.description}"
         return f"{engine}; frames fitted into {width}x{height}"

@@ -78,7 +78,7 @@ class Segmenter(Predictor[Mask]):
 
     @property
     def description(self) -> str:
-        """What really runs, for people: architecture, engine, device, precision, size."""
+        """As of `Predictor`, with what is averaged and refined."""
         extras = [f"; averaged over {self.tta} scales, mirrored too"] if self.tta else []
         extras += ["; edge-refined"] if self.guided else []
         return super().description + "".join(extras)

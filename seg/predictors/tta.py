@@ -82,7 +82,7 @@ def slide(
         where windows overlap.
 
     Raises:
-        SpecMismatch: A cell of the logits is no whole number of pixels that divides `stride`.
+        SpecMismatch: A cell of the logits is not a whole number of pixels that divides `stride`.
     """
     (height, width), total, count = window_hw, np.zeros(0, np.float32), np.zeros(0, np.float32)
     tops, lefts = (offsets(pixels.shape[2 + i], window_hw[i], stride) for i in (0, 1))

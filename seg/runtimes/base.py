@@ -22,9 +22,9 @@ class Runtime(ABC):
 
     Args:
         spec: What the network is.
-        description: What really runs, for people: engine, version, device, precision.
+        description: What really runs, human-readable: engine, version, device, precision.
         precision: The coarsest type that weights or outputs have on the way.
-        metadata: What else the file says of itself, by key.
+        metadata: The file's other metadata, by key.
         max_batch: Most images at once; None where any number runs.
 
     Attributes:
@@ -140,7 +140,7 @@ def check_outputs(spec: ModelSpec, found: Sequence[str], name: str) -> None:
     """Raises ArtifactError unless a file returns everything that its spec names.
 
     Args:
-        spec: What the file says of itself.
+        spec: Of the file.
         found: Names of the arrays that its graph returns.
         name: The file's.
     """

@@ -72,7 +72,7 @@ def _metadata(session: ort.InferenceSession, path: Path) -> Mapping[str, str]:
 
 
 def run_graph(path: Path, array: UInt8) -> UInt8:
-    """Runs a file that is no Runtime, raw frames to masks, on the CPU; raises as `run` does."""
+    """Runs a graph from raw frames to masks on the CPU; raises as `Runtime.run` does."""
     session = _session(path, [CPU])
     try:
         outputs = session.run(None, {session.get_inputs()[0].name: array})

@@ -1,5 +1,5 @@
 """OpenVINO: `.xml`, or the same `.onnx` that ONNX Runtime reads, on the CPU."""
-# ruff: noqa: E402 - OpenVINO is imported after what keeps it silent
+# ruff: noqa: E402 - OpenVINO is imported after its telemetry is blocked
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class OpenVinoRuntime(Runtime):
     Args:
         compiled: The network.
         outputs: The names of what it returns, as its file has them.
-        metadata: What its file says of itself.
+        metadata: Of its file.
         asked: The precision that was pinned; None where OpenVINO chose.
     """
 
@@ -123,7 +123,7 @@ def _check_weights(model: openvino.Model, path: Path) -> None:
 
 
 def _metadata(model: openvino.Model, path: Path) -> dict[str, str]:
-    """Returns what the ONNX file says of itself; OpenVINO keeps it under `framework`."""
+    """Returns the metadata of the ONNX file, which OpenVINO keeps under `framework`."""
     found = model.rt_info["framework"] if model.has_rt_info(["framework"]) else {}
     if METADATA_KEY not in found:
         raise ArtifactError(

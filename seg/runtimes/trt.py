@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:  # pragma: no cover
     raise EngineMissing("TensorRT's buffers are torch's: pip install torch, with CUDA") from error
 
 
-class Log(trt.ILogger):  # type: ignore[misc]
+class ErrorLog(trt.ILogger):  # type: ignore[misc]
     """Keeps TensorRT's errors, which its calls answer with None or False and no reason."""
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ def _names(engine: trt.ICudaEngine, spec: ModelSpec) -> _Names:
 
 
 def gpu_environment() -> GpuEnvironment:
-    """Returns what runs here; raises EngineMissing where torch sees no GPU."""
+    """Returns what runs here; raises EngineMissing where torch finds no GPU."""
     if not torch.cuda.is_available():
         raise EngineMissing("TensorRT needs an NVIDIA GPU, and torch found none.")
     capability = ".".join(map(str, torch.cuda.get_device_capability()))
@@ -175,10 +175,10 @@ def deserialize(plan: bytes, host_code: bool) -> trt.ICudaEngine:
     Raises:
         EngineFailure: TensorRT has no GPU to work on, or cannot read the plan.
     """
-    log = Log()
+    log = ErrorLog()
     try:
         runtime = trt.Runtime(log)
-    except TypeError as error:  # how the bindings say that there is no runtime
+    except TypeError as error:  # all that the bindings raise without a GPU
         raise EngineFailure(f"TensorRT does not start: {log.reason()}") from error
     if host_code:
         runtime.engine_host_code_allowed = True

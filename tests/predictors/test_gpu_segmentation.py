@@ -117,7 +117,7 @@ def test_guided_masks_and_averages_stay_with_the_processor():
             np.testing.assert_array_equal(there(noise((60, 80))).labels, expected)
 
 
-def test_a_device_that_fails_and_scores_that_are_none_are_said():
+def test_a_failing_device_and_scores_that_are_not_numbers_are_errors():
     def broken(images):
         raise RuntimeError("out of memory")
 

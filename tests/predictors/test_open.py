@@ -67,6 +67,6 @@ def test_what_a_predictor_does_not_have_is_refused(brightness):
         open_predictor(runtime(*DEFAULT.outputs), tta=9)
 
 
-def test_a_task_that_nobody_registered_is_named():
+def test_a_task_without_a_predictor_is_named():
     with pytest.raises(SpecMismatch, match="Nothing here predicts brightness; expected one of seg"):
         open_predictor(runtime(SCORES))

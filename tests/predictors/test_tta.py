@@ -31,7 +31,7 @@ def spec(canvas_hw=None, input_hw=(64, 64), count=2):
 
 
 def of_pixels(images):
-    """A network that looks at each pixel alone: it cannot tell where in the picture it is."""
+    """A network that looks at each pixel alone: it cannot tell where in the image it is."""
     red, green, blue = images.transpose(1, 0, 2, 3)
     return np.stack([0.5 - red, red - 0.5 + 0 * green, blue - 0.7], 1).astype(np.float32)
 
@@ -49,7 +49,7 @@ def of_places(images):
 
 
 def scene(hw=(70, 90)):
-    """Soft blobs of colour, sharp at one edge."""
+    """Soft blobs of color, sharp at one edge."""
     ys, xs = np.mgrid[: hw[0], : hw[1]] / 10
     waves = [np.sin(xs + 2) * np.cos(ys), np.cos(xs * 0.7), np.sin(ys + xs * 0.5)]
     return np.stack([(127 * (wave + 1)).astype(np.uint8) for wave in waves], axis=2)
@@ -182,6 +182,6 @@ def test_a_grid_that_cannot_be_put_together_is_refused():
 
 
 def test_the_description_says_what_is_averaged():
-    said = Segmenter(FakeRuntime(two), tta=3, guided=True).description
-    assert "averaged over 3 scales" in said and "edge-refined" in said
+    description = Segmenter(FakeRuntime(two), tta=3, guided=True).description
+    assert "averaged over 3 scales" in description and "edge-refined" in description
     assert "averaged" not in Segmenter(FakeRuntime(two)).description

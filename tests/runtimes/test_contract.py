@@ -77,14 +77,14 @@ def test_every_engine_that_runs_without_a_gpu_is_here():
     assert {way.split("-")[0] for way in WAYS} == set(Engine) - {"tensorrt"}
 
 
-def pictures(batch=1, hw=(64, 96)):
+def random_images(batch=1, hw=(64, 96)):
     return np.random.default_rng(0).random((batch, 3, *hw), dtype=np.float32)
 
 
 @pytest.mark.parametrize("hw", [(32, 32), (64, 96), (128, 32)])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_logits_are_the_networks(runtime, net, batch, hw):
-    images = pictures(batch, hw)
+    images = random_images(batch, hw)
     logits = runtime.run(images)["logits"]
     assert logits.dtype == np.float32 and logits.shape == (batch, 2, hw[0] // 4, hw[1] // 4)
     with torch.inference_mode():
@@ -92,7 +92,7 @@ def test_logits_are_the_networks(runtime, net, batch, hw):
 
 
 def test_input_in_any_memory_order_gives_the_same(runtime):
-    images = pictures(hw=(64, 64))
+    images = random_images(hw=(64, 64))
     turned = np.asfortranarray(images)
     assert not turned.flags.c_contiguous
     np.testing.assert_array_equal(
@@ -101,7 +101,7 @@ def test_input_in_any_memory_order_gives_the_same(runtime):
 
 
 def test_results_belong_to_the_caller(runtime):
-    images = pictures()
+    images = random_images()
     first = runtime.run(images)["logits"]
     kept = first.copy()
     runtime.run(1 - images)
@@ -111,7 +111,7 @@ def test_results_belong_to_the_caller(runtime):
 
 
 @pytest.mark.parametrize(
-    ("images", "said"),
+    ("images", "expected"),
     [
         (np.zeros((1, 3, 32, 33), np.float32), "nearest is 32x32"),
         (np.zeros((1, 3, 32, 32), np.float64), "float64"),
@@ -120,10 +120,10 @@ def test_results_belong_to_the_caller(runtime):
         (np.zeros((1, 3, 0, 32), np.float32), "nearest is 32x32"),
     ],
 )
-def test_bad_input_is_named(runtime, images, said):
+def test_bad_input_is_named(runtime, images, expected):
     with pytest.raises(ShapeError) as error:
         runtime.run(images)
-    assert said in str(error.value)
+    assert expected in str(error.value)
 
 
 def test_it_says_what_really_runs(runtime):
@@ -139,16 +139,16 @@ def test_closing_twice_is_harmless(files):
 
 
 def test_a_closed_runtime_says_so(runtime):
-    runtime.run(pictures())
+    runtime.run(random_images())
     runtime.close()
     with pytest.raises(EngineFailure, match="closed; open the model again"):
-        runtime.run(pictures())
+        runtime.run(random_images())
 
 
 def test_a_closed_runtime_keeps_no_network(net):
     runtime = TorchRuntime(copy.deepcopy(net), SPEC, torch.device("cpu"))
     kept = weakref.ref(runtime.net)
-    runtime.run(pictures())
+    runtime.run(random_images())
     runtime.close()
     gc.collect()
     assert kept() is None
@@ -156,7 +156,7 @@ def test_a_closed_runtime_keeps_no_network(net):
 
 def test_threads_get_their_own_answers(runtime):
     """Each thread has images of its own; a request or a buffer that they shared would mix them."""
-    images = [pictures(hw=hw) * part for part in (0.3, 0.6, 1) for hw in ((64, 96), (32, 64))]
+    images = [random_images(hw=hw) * part for part in (0.3, 0.6, 1) for hw in ((64, 96), (32, 64))]
     expected = [runtime.run(one)["logits"] for one in images]
 
     def again(index):
@@ -224,7 +224,7 @@ def test_the_spec_travels(files):
 def test_a_static_canvas_takes_nothing_else():
     spec = dataclasses.replace(SPEC, canvas_hw=(64, 96))
     with pytest.raises(ShapeError, match="takes 64x96; got 96x64"):
-        FakeRuntime(lambda x: x, spec).run(pictures(hw=(96, 64)))
+        FakeRuntime(lambda x: x, spec).run(random_images(hw=(96, 64)))
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["pt", "onnx", "xml"])
-def test_cuda_is_never_replaced_in_silence(files, kind):
+def test_cuda_is_never_silently_replaced(files, kind):
     if torch.cuda.is_available():
         pytest.skip("gpu: this machine has one")
     with pytest.raises(EngineMissing, match="cuda"):
@@ -319,7 +319,7 @@ def test_openvino_says_which_precision_it_took(files):
             open_runtime(files["xml"], "cpu", precision="bfloat16")
 
 
-def test_openvino_reports_to_nobody(files, tmp_path):
+def test_openvino_sends_no_telemetry(files, tmp_path):
     """Left alone, importing it writes an identity into the home folder and calls home."""
     script = (
         "import sys; from seg.runtimes.open import open_runtime; open_runtime(sys.argv[1], 'cpu');"

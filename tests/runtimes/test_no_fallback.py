@@ -1,4 +1,4 @@
-"""No engine takes another device or precision in silence; sessions and processors are fakes."""
+"""No engine silently uses another device or precision; sessions and processors are fakes."""
 
 from types import SimpleNamespace
 
@@ -61,7 +61,7 @@ def test_cuda_that_starts_is_asked_for_alone(sessions, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("device", "built_in", "starts", "asked", "said"),
+    ("device", "built_in", "starts", "asked", "expected"),
     [
         (Device.AUTO, [CUDA, CPU], [CUDA, CPU], [CUDA, CPU], CUDA),
         (Device.AUTO, [CUDA, CPU], [CPU], [CUDA, CPU], CPU),
@@ -69,11 +69,13 @@ def test_cuda_that_starts_is_asked_for_alone(sessions, tmp_path):
         (Device.CPU, [CUDA, CPU], [CPU], [CPU], CPU),
     ],
 )
-def test_auto_says_what_it_took(sessions, tmp_path, device, built_in, starts, asked, said):
+def test_the_description_names_what_auto_took(
+    sessions, tmp_path, device, built_in, starts, asked, expected
+):
     sessions.built_in, sessions.starts = built_in, starts
     runtime = door.open_file(tmp_path / "a.onnx", device)
     assert [name for name, _ in sessions.asked[0]] == asked
-    assert f", {said}, float32" in runtime.description
+    assert f", {expected}, float32" in runtime.description
 
 
 class Compiled:
@@ -99,7 +101,7 @@ def test_openvino_that_takes_another_precision_is_refused(hint, asked):
 
 
 @pytest.mark.parametrize(
-    ("hint", "asked", "own", "precision", "said"),
+    ("hint", "asked", "own", "precision", "expected"),
     [
         ("f32", "float32", "float32", "float32", "CPU, float32 (as asked)"),
         ("bf16", None, "float32", "bfloat16", "CPU, bfloat16 (its own choice"),
@@ -107,7 +109,7 @@ def test_openvino_that_takes_another_precision_is_refused(hint, asked):
         ("f32", None, "float16", "float16", "CPU, float32 (its own choice"),
     ],
 )
-def test_openvinos_precision_is_the_coarsest_on_the_way(hint, asked, own, precision, said):
+def test_openvinos_precision_is_the_coarsest_on_the_way(hint, asked, own, precision, expected):
     metadata = {METADATA_KEY: SPEC.to_json().replace('"float32"', f'"{own}"')}
     runtime = ov.OpenVinoRuntime(Compiled(hint), ["logits"], metadata, asked)
-    assert runtime.precision == precision and said in runtime.description
+    assert runtime.precision == precision and expected in runtime.description

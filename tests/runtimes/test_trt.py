@@ -61,26 +61,26 @@ def write(folder, plan, **changes):
     return path
 
 
-def pictures(batch=1):
+def random_images(batch=1):
     return np.random.default_rng(0).random((batch, 3, 64, 96), dtype=np.float32)
 
 
 def test_logits_are_the_engines_for_each_batch(tensorrt, tmp_path, plan):
     with open_runtime(write(tmp_path, plan)) as runtime:
         for batch in (1, 2, 1):
-            images = pictures(batch)
+            images = random_images(batch)
             logits = runtime.run(images)["logits"]
             assert logits.dtype == np.float32
             np.testing.assert_array_equal(logits, images[:, :2] - np.float32(0.5))
             assert runtime.enqueued_s > 0
-        many = pictures(5)  # 2 and 2 and 1
+        many = random_images(5)  # 2 and 2 and 1
         np.testing.assert_array_equal(runtime.run(many)["logits"], many[:, :2] - np.float32(0.5))
     assert tensorrt.did("context") == 2 and tensorrt.did("replay") == 6
 
 
 def test_results_belong_to_the_caller(tensorrt, tmp_path, plan):
     with open_runtime(write(tmp_path, plan)) as runtime:
-        images = pictures()
+        images = random_images()
         first = runtime.run(images)["logits"]
         kept = first.copy()
         runtime.run(1 - images)
@@ -89,7 +89,7 @@ def test_results_belong_to_the_caller(tensorrt, tmp_path, plan):
 
 def test_input_in_any_memory_order_gives_the_same(tensorrt, tmp_path, plan):
     with open_runtime(write(tmp_path, plan)) as runtime:
-        turned = np.asfortranarray(pictures())
+        turned = np.asfortranarray(random_images())
         np.testing.assert_array_equal(runtime.run(turned)["logits"], turned[:, :2] - 0.5)
         with pytest.raises(ShapeError, match="takes 64x96"):
             runtime.run(np.zeros((1, 3, 64, 64), np.float32))
@@ -103,11 +103,11 @@ def test_it_says_what_really_runs_and_closes_twice(tensorrt, tmp_path, plan):
     runtime.close()
     runtime.close()
     with pytest.raises(EngineFailure, match="closed"):
-        runtime.run(pictures())
+        runtime.run(random_images())
 
 
 @pytest.mark.parametrize(
-    ("built", "flags", "said"),
+    ("built", "flags", "expected"),
     [
         ({"tensorrt": "10.2.0"}, {}, "built by TensorRT 10.2.0, here is 10.3.0"),
         ({"gpu": "Orin"}, {}, r"built for Orin \(8.7\), here is Fake GPU \(8.7\)"),
@@ -117,13 +117,13 @@ def test_it_says_what_really_runs_and_closes_twice(tensorrt, tmp_path, plan):
         ({"gpu": "A100"}, {"version_compatible": True}, "built for A100"),
     ],
 )
-def test_an_engine_of_another_machine_is_refused(tensorrt, tmp_path, plan, built, flags, said):
+def test_an_engine_built_elsewhere_is_refused(tensorrt, tmp_path, plan, built, flags, expected):
     path = write(tmp_path, plan, machine=dataclasses.replace(HERE, **built), **flags)
-    if said is None:
+    if expected is None:
         open_runtime(path).close()
         assert tensorrt.did(f"host code {flags.get('version_compatible', False)}") == 1
     else:
-        with pytest.raises(ArtifactError, match=f"(?s){said}.*--rebuild"):
+        with pytest.raises(ArtifactError, match=f"(?s){expected}.*--rebuild"):
             open_runtime(path)
         assert not tensorrt.log
 
@@ -171,7 +171,7 @@ def test_a_plan_that_tensorrt_cannot_read_says_why(tensorrt, tmp_path):
         open_runtime(write(tmp_path, b"no plan"))
 
 
-def test_the_cpu_is_never_taken_in_silence(tensorrt, tmp_path, plan):
+def test_the_cpu_is_never_a_silent_fallback(tensorrt, tmp_path, plan):
     with pytest.raises(EngineMissing, match="--device cpu"):
         open_runtime(write(tmp_path, plan), "cpu")
     tensorrt.gpu = False

@@ -46,17 +46,17 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def pictures(batch=1, hw=(64, 96)):
+def random_images(batch=1, hw=(64, 96)):
     return np.random.default_rng(0).random((batch, 3, *hw), dtype=np.float32)
 
 
 @pytest.mark.parametrize(("precision", "steps"), [("float16", 2**-10), ("bfloat16", 2**-7)])
 def test_a_narrow_type_rounds_and_says_so(checkpoint, precision, steps):
     with open_runtime(checkpoint, "cpu") as wide:
-        expected = wide.run(pictures())["logits"]
+        expected = wide.run(random_images())["logits"]
     with open_runtime(checkpoint, "cpu", precision=precision) as narrow:
         assert narrow.precision == precision and f"cpu, {precision}" in narrow.description
-        logits = narrow.run(pictures())["logits"]
+        logits = narrow.run(random_images())["logits"]
     assert logits.dtype == np.float32
     error = np.abs(logits - expected).max() / np.abs(expected).max()
     assert steps / 50 < error < 20 * steps
@@ -69,13 +69,13 @@ def test_compiled_is_compiled_and_computes_the_same(monkeypatch):
     runtime = TorchRuntime(net, SPEC, CPU, modes=("compile",))
     assert "compiled, cpu, float32" in runtime.description
     torch._dynamo.utils.counters.clear()
-    first = runtime.run(pictures())["logits"]
+    first = runtime.run(random_images())["logits"]
     assert torch._dynamo.utils.counters["inductor"]  # the compiler ran, not its eager stand-in
     kept = first.copy()
     with torch.inference_mode():
-        expected = net(torch.from_numpy(pictures())).numpy()
+        expected = net(torch.from_numpy(random_images())).numpy()
     np.testing.assert_allclose(first, expected, atol=1e-5)
-    runtime.run(1 - pictures())
+    runtime.run(1 - random_images())
     np.testing.assert_array_equal(first, kept)
 
 
@@ -106,9 +106,9 @@ def test_a_graph_is_replayed_for_each_shape(monkeypatch):
     runtime = TorchRuntime(net, SPEC, CPU, modes=("graph",))
     assert "CUDA graph" in runtime.description
     for batch, hw in ((1, (64, 96)), (3, (32, 32)), (1, (64, 96))):
-        logits = runtime.run(pictures(batch, hw))["logits"]
+        logits = runtime.run(random_images(batch, hw))["logits"]
         with torch.inference_mode():
-            expected = net.body(torch.from_numpy(pictures(batch, hw))).numpy()
+            expected = net.body(torch.from_numpy(random_images(batch, hw))).numpy()
         np.testing.assert_allclose(logits, expected, atol=1e-6)
         assert runtime.enqueued_s > 0
     assert world.did("replay") == 3
