@@ -13,7 +13,7 @@ from seg.errors import SpecMismatch
 from seg.files.checksum import sha256_of
 from seg.imaging.letterbox import Size, round_up
 from seg.kinds import Precision
-from seg.models.export_wrappers import example_inputs, wrap
+from seg.models.export_wrappers import example_input, wrap
 from seg.models.nets import CONVOLUTIONAL
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 
@@ -77,7 +77,7 @@ def write_onnx(net: nn.Module, spec: ModelSpec, path: Path, opset: int = OPSET) 
     One batch of the spec's canvas; where it has none, any batch, height and width.
     """
     net = wrap(net.eval(), spec)
-    images, names, free = example_inputs(spec)
+    images, free = example_input(spec)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
     with torch.inference_mode():
         net(images)  # computes the position embedding for this size, so it becomes a constant
@@ -89,8 +89,8 @@ def write_onnx(net: nn.Module, spec: ModelSpec, path: Path, opset: int = OPSET) 
             dynamo=True,
             external_data=False,
             opset_version=opset,
-            input_names=names[:1],
-            output_names=names[1:],
+            input_names=[spec.input_kind],
+            output_names=[output.name for output in spec.outputs],
             dynamic_shapes=free,
             verbose=False,
         )

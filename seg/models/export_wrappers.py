@@ -12,16 +12,16 @@ from seg.spec import ModelSpec
 
 
 class HalfPrecisionNet(nn.Module):
-    """A copy of a network in a 16-bit type; float32 images in, float32 scores out."""
+    """A copy of a network in a 16-bit type; float32 images in, float32 outputs."""
 
     def __init__(self, net: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.net, self.dtype = copy.deepcopy(net).to(dtype), dtype
 
-    def forward(self, images: Tensor) -> Tensor:
-        """`(B, 3, H, W)` RGB 0..1 -> logits `(B, C, h, w)`."""
-        logits: Tensor = self.net(images.to(self.dtype))
-        return logits.float()
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """`(B, 3, H, W)` RGB 0..1 -> what the network returns, one tensor or a tuple."""
+        made: Tensor | tuple[Tensor, ...] = self.net(images.to(self.dtype))
+        return made.float() if isinstance(made, Tensor) else tuple(one.float() for one in made)
 
 
 class MaskNet(nn.Module):
@@ -47,18 +47,16 @@ class MaskNet(nn.Module):
         return decode(self.net(images), enlarge, at_once=True)
 
 
-def example_inputs(spec: ModelSpec) -> tuple[Tensor, tuple[str, str], Any]:
-    """Returns an input to trace with, the names of input and output, and which sides are free."""
+def example_input(spec: ModelSpec) -> tuple[Tensor, Any]:
+    """Returns an input to trace with, and which of its sides are free."""
     if spec.canvas_hw and spec.input_kind == "frames":
-        frames = torch.zeros(spec.batch or 1, *spec.canvas_hw, 3, dtype=torch.uint8)
-        return frames, ("frames", "mask"), None
+        return torch.zeros(spec.batch or 1, *spec.canvas_hw, 3, dtype=torch.uint8), None
     if spec.canvas_hw:
-        return torch.rand(spec.batch or 1, 3, *spec.canvas_hw), ("images", "logits"), None
+        return torch.rand(spec.batch or 1, 3, *spec.canvas_hw), None
     # A batch of one would be taken for a constant (torch.export specializes sizes 0 and 1).
     images = torch.rand(2, 3, 2 * spec.stride, 3 * spec.stride)
     rows, columns = (spec.stride * torch.export.Dim(name) for name in ("rows", "cols"))
-    free = ({0: torch.export.Dim("batch"), 2: rows, 3: columns},)
-    return images, ("images", "logits"), free
+    return images, ({0: torch.export.Dim("batch"), 2: rows, 3: columns},)
 
 
 def wrap(net: nn.Module, spec: ModelSpec) -> nn.Module:
