@@ -56,9 +56,12 @@ class DataOptions:
             allowed: Names of the options that have a meaning here.
 
         Raises:
-            DataError: An option is unknown, doubled or has no sensible value.
+            DataError: There is no path, or an option is unknown, doubled or has no sensible value.
         """
+        expected = "".join(f"[,{OPTIONS[option]}]" for option in allowed)
         parts = text.split(",")
+        if not parts[0]:  # which would be the current folder
+            raise DataError(f"'{text}' names no path; expected PATH{expected}.")
         paths = [Path(",".join(parts[:end])).expanduser() for end in range(1, len(parts) + 1)]
         end = max((i for i, path in enumerate(paths) if _can_be_seen(path)), default=0)
         values: dict[str, Any] = {}
@@ -69,7 +72,6 @@ class DataOptions:
             value = _value(word) if name in allowed else None
             if value is None or name in values:
                 problem = "doubled" if name in values else "unknown or bad"
-                expected = "".join(f"[,{OPTIONS[option]}]" for option in allowed)
                 raise DataError(f"'{text}': {problem} option '{word}'; expected PATH{expected}.")
             values[name] = value
         return cls(paths[end], **values)

@@ -59,7 +59,7 @@ def write_model(path: Path, classes: tuple[str, ...] = ("background", "person"))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three photos 64 x 48: rows 0 to 11 are red, rows 0 to 15 are labelled person."""
+    """Three photos 64 x 48: rows 0 to 11 are red, rows 0 to 15 are labeled person."""
     model = write_model(tmp_path / "red.onnx")
     assert model.exists()
     image = np.zeros((48, 64, 3), np.uint8)
@@ -161,7 +161,7 @@ def test_figures_show_the_worst_first(app: ModuleType, folder: Path) -> None:
     assert row[45, 160].tolist() == [235, 130, 40]  # false: below the caption, above row 12 of 48
     assert row[200, 160].tolist() == [60, 60, 235]  # missed
     assert rest[70, 160].tolist() == [60, 60, 235]
-    assert rest[200, 160].tolist() == [64, 64, 64]  # right: the picture in grey
+    assert rest[200, 160].tolist() == [64, 64, 64]  # right: the image in gray
     assert cv2.imread(str(folder / "figures/confusion.png")).std() > 5
     assert run(app, folder, *words) == 1  # never replaced unasked
 
@@ -190,7 +190,7 @@ def test_faults_are_listed_without_a_traceback(
     app: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "masks/0.png").unlink()
-    (folder / "images/1.png").write_text("no picture")
+    (folder / "images/1.png").write_text("no image")
     assert run(app, folder, "--data", str(folder), "--split", "all") == 1
     shown = capsys.readouterr()
     assert "The data has 2 faults:" in shown.err and "Traceback" not in shown.err

@@ -49,3 +49,9 @@ def test_options_without_a_meaning_in_a_place_are_refused_there(tmp_path: Path) 
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ",val=1", "a\0b"])
 def test_a_path_that_no_system_takes_is_left_to_whoever_opens_it(name: str) -> None:
     assert str(DataOptions.parse(name).path) == name.partition(",")[0]
+
+
+@pytest.mark.parametrize("text", ["", ",val=3", ",negatives"])
+def test_an_empty_path_is_not_the_current_folder(text: str) -> None:
+    with pytest.raises(DataError, match=r"names no path; expected PATH\[,val=COUNT\]"):
+        DataOptions.parse(text)
