@@ -24,7 +24,7 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--classes", nargs="+", default=["person"], metavar="NAME", help=text)
     p.add_argument("--arch", help="DINOv2's name; default: as --head says, else dinov2_vits14")
     p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
-    cli.add_imgsz(p, (640, 640), "box that pictures are fitted into (default: 640 640)")
+    cli.add_imgsz(p, (640, 640), "box that images are fitted into (default: 640 640)")
     p.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .pt to write")
     p.add_argument("--overwrite", action="store_true", help="replace --output")
     return p

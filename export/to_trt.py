@@ -6,7 +6,7 @@
 Run it on the GPU that the engine is for. Without --precision it tries float16, float16-mixed
 (LayerNorm and softmax in float32), bfloat16 and float32, in this order, and keeps the first whose
 results agree with those of the ONNX file in float32, on --input or on public-domain photos. What
-the engine really computes in is read from the engine. PERSON.engine.json, which says all of that,
+the engine really computes in is read from the engine. PERSON.engine.json, which holds all of that,
 is part of the engine: copy both. An engine takes images of one size; build one for each.
 """
 

@@ -32,8 +32,8 @@ class World:
     gpu: bool = True
     parser_errors: tuple[tuple[str, str, str], ...] = ()
     build_fails: bool = False
-    comes_out: str | None = None  # what the inspector says of every engine
-    spoilt: tuple[str, ...] = ()  # precision modes that compute something else
+    comes_out: str | None = None  # what the inspector reports for every engine
+    spoiled: tuple[str, ...] = ()  # precision modes that compute something else
     nan: bool = False  # and that is not a number
     foreign_cache: bool = False
     graph: object = None  # the CUDA graph that is being captured
@@ -218,7 +218,7 @@ def module(world: World, version: str) -> ModuleType:
 
         def _execute(self):
             logits = self.run(_at(self.addresses["images"], self.shape).copy())
-            if self.mode in world.spoilt:
+            if self.mode in world.spoiled:
                 logits = np.full_like(logits, np.nan) if world.nan else logits[:, ::-1]
             _at(self.addresses["logits"], logits.shape)[:] = logits
 

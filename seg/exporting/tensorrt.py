@@ -100,7 +100,7 @@ def _add_profile(
     canvas_hw: Size,
     batch: int,
 ) -> None:
-    """Fixes height and width of a free graph, and says how many images come at once."""
+    """Fixes height and width of a free graph, and gives the range of its batch."""
     if -1 not in tuple(images.shape):
         return
     one, most = (1, 3, *canvas_hw), (batch, 3, *canvas_hw)
@@ -116,7 +116,7 @@ def check_tensor_types(engine: trt.ICudaEngine, precision: Precision) -> dict[st
     The inspector names a type as `Half`, or within words: `Channel major FP16 format where ...`.
 
     Raises:
-        SpecMismatch: Most are not of `precision`, whatever the graph says.
+        SpecMismatch: Most are not of `precision`, whatever the graph has.
     """
     inspector = engine.create_engine_inspector()
     text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)

@@ -52,16 +52,16 @@ class ExportReport:
         return values
 
     def lines(self, source: str) -> list[str]:
-        """Returns what a command says of it, a line each."""
-        said = [f"compared with {source} on {parity}" for parity in self.parity.values()]
+        """Returns the lines that a command reports."""
+        lines = [f"compared with {source} on {parity}" for parity in self.parity.values()]
         if self.rounded_padding:
-            said.append(f"padding in whole gray levels: {self.rounded_padding}")
-        said += [
+            lines.append(f"padding in whole gray levels: {self.rounded_padding}")
+        lines += [
             "the fixed canvas: in the apps the source's canvas follows each image, and against "
             f"that the results on {parity}; --imgsz of your images' aspect avoids this"
             for parity in self.in_apps.values()
         ]
-        return said
+        return lines
 
 
 def verify_export(

@@ -59,7 +59,7 @@ class MaskAgreement:
         )
 
     def expected(self, precision: str) -> str:
-        """Says what `passes` asks for."""
+        """Describes what `passes` asks for."""
         return f"masks with at least {TOLERANCES[precision]}"
 
 

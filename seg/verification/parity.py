@@ -29,7 +29,7 @@ class Agreement(Protocol):
         """Tells whether the results are as near as `precision` allows."""
 
     def expected(self, precision: str) -> str:
-        """Says what `passes` asks for."""
+        """Describes what `passes` asks for."""
 
 
 # Compares the results of two predictors, a pair for each image.
@@ -87,7 +87,7 @@ class Parity:
 def compare(
     reference: Runtime, candidate: Runtime, images: Iterable[UInt8], task: str = SEGMENTATION
 ) -> Parity:
-    """Runs two networks on the same images, fitted as the candidate's spec says.
+    """Runs two networks on the same images, fitted as the candidate's spec asks.
 
     Results are compared on each one's own way: on the GPU where the candidate offers that. Scores
     are compared on the same input.

@@ -23,8 +23,8 @@ SPEC = ModelSpec(
 )
 
 
-def picture(index):
-    """Noise on grey, and a red square."""
+def scene(index):
+    """Noise on gray, and a red square."""
     image = np.random.default_rng(index).integers(90, 130, (96, 128, 3), dtype=np.uint8)
     image[20:68, 12 + 8 * index : 60 + 8 * index] = (30, 30, 220)
     return image
@@ -32,18 +32,18 @@ def picture(index):
 
 def square(index):
     """Returns where the square is."""
-    return picture(index)[:, :, 2] > 200
+    return scene(index)[:, :, 2] > 200
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Six pictures, and one that is nearly black, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """Six images, and one that is nearly black, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("images")
     (folder / "dark").mkdir()
     dark = np.random.default_rng(0).integers(0, 4, (96, 128, 3), dtype=np.uint8)
     cv2.imwrite(str(folder / "dark" / "0.png"), dark)
     for index in range(6):
-        cv2.imwrite(str(folder / f"{index}.png"), picture(index))
+        cv2.imwrite(str(folder / f"{index}.png"), scene(index))
     return folder
 
 
@@ -120,7 +120,7 @@ def test_both_engines_find_the_square(files, options):
         verify(segment)
         for index in range(6):
             # A pixel of its edge is rounded away by the grid of four, in float32 as well.
-            assert np.mean(segment(picture(index)).labels == square(index)) > 0.97
+            assert np.mean(segment(scene(index)).labels == square(index)) > 0.97
 
 
 def test_the_rounding_is_there_and_small(files, folder):
@@ -146,8 +146,8 @@ def test_the_file_says_how_it_was_made(files, folder):
     assert b"site-packages" not in (files / "int8.onnx").read_bytes()
 
 
-def test_ranges_of_the_wrong_pictures_leave_no_file(files, folder, tmp_path, capsys):
-    """On a dark picture alone every range is far too narrow, and the gate sees it."""
+def test_ranges_of_the_wrong_images_leave_no_file(files, folder, tmp_path, capsys):
+    """On a dark image alone every range is far too narrow, and the check at export sees it."""
     words = ["--precision", "int8", "--calibration", str(folder / "dark")]
     assert export(files / "net.onnx", tmp_path / "bad.onnx", folder, *words) == 1
     assert "results differ" in capsys.readouterr().err and not list(tmp_path.iterdir())
@@ -175,7 +175,7 @@ def test_what_contradicts_itself_is_one_line(files, folder, tmp_path, model, wor
     assert not list(tmp_path.iterdir())
 
 
-def test_integers_are_not_quantised_again(files, folder, tmp_path, capsys):
+def test_integers_are_not_quantized_again(files, folder, tmp_path, capsys):
     words = ["--precision", "int8", "--calibration", str(folder)]
     assert export(files / "int8.onnx", tmp_path / "out.onnx", folder, *words) == 1
     assert "is int8" in capsys.readouterr().err

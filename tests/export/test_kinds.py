@@ -66,7 +66,7 @@ def logits_of(path, images):
         return net(torch.from_numpy(images)).numpy()
 
 
-def pictures(batch, hw):
+def noise(batch, hw):
     return np.random.default_rng(0).random((batch, 3, *hw), dtype=np.float32)
 
 
@@ -81,7 +81,7 @@ def test_half_precision_halves_the_weights_and_keeps_float32_outside(dino, tmp_p
     assert {end.type.tensor_type.elem_type for end in ends} == {onnx.TensorProto.FLOAT}
     with open_runtime(tmp_path / "half.onnx", "cpu") as runtime:
         assert runtime.precision == runtime.spec.precision == "float16"
-        images = pictures(1, (70, 98))
+        images = noise(1, (70, 98))
         expected = logits_of(dino, images)
         got = runtime.run(images)["logits"]
     # OpenVINO drops the Cast before the end, and gives its output both names.
@@ -108,19 +108,19 @@ def test_int8_of_a_transformer_keeps_attention_and_norms_in_float(dino, tmp_path
     for node in graph.node:
         if node.op_type in ("LayerNormalization", "Softmax", "Gelu"):
             assert makers.get(node.input[0]) not in ("DequantizeLinear", None)
-    images = pictures(2, (70, 98))
+    images = noise(2, (70, 98))
     with open_runtime(tmp_path / "int8.onnx", "cpu") as runtime:
         got, expected = runtime.run(images)["logits"], logits_of(dino, images)
     assert 0 < np.abs(got - expected).max() < 0.1 * np.ptp(expected)
 
 
-def test_a_fixed_batch_runs_any_number_of_pictures(dino, tmp_path):
+def test_a_fixed_batch_runs_any_number_of_images(dino, tmp_path):
     assert export(dino, tmp_path / "three.onnx", "--batch", "3") == 0
     model = onnx.load(str(tmp_path / "three.onnx"))
     assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [3, 3, 70, 98]
     with open_runtime(tmp_path / "three.onnx", "cpu") as runtime:
         for count in (1, 3, 4):
-            images = pictures(count, (70, 98))
+            images = noise(count, (70, 98))
             got = runtime.run(images)["logits"]
             np.testing.assert_allclose(got, logits_of(dino, images), atol=1e-3)
 
@@ -135,7 +135,7 @@ def test_raw_frames_become_masks_in_one_graph(dino, tmp_path, capsys):
     assert record["rounded_padding"]["agreement"] > 0.995
     # Hopper and the astronaut are upright and square; the others fill the canvas but for 5 rows.
     assert record["in_apps"]["segmentation"]["frames"] == 2
-    # By hand, with OpenCV alone: fitted into the top left corner, the mean colour around it.
+    # By hand, with OpenCV alone: fitted into the top left corner, the mean color around it.
     small = cv2.resize(photo("astronaut"), (70, 70), interpolation=cv2.INTER_AREA)
     canvas = np.full((70, 98, 3), (104, 116, 124), np.uint8)  # BGR; 0.485 * 255 is 123.7
     canvas[:, :70] = small
@@ -159,7 +159,7 @@ def test_any_size_is_interpolated_in_the_graph(dino, tmp_path):
     with open_runtime(tmp_path / "free.onnx", "cpu") as runtime:
         assert runtime.spec.canvas_hw is None
         for batch, hw in ((1, (56, 84)), (2, (140, 98)), (1, (14, 28))):
-            images = pictures(batch, hw)
+            images = noise(batch, hw)
             got = runtime.run(images)["logits"]
             np.testing.assert_allclose(got, logits_of(dino, images), atol=1e-3)
     segment = Segmenter(tmp_path / "free.onnx", device="cpu", input_hw=(112, 140))

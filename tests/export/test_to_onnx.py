@@ -1,4 +1,4 @@
-"""Export: one file that draws the same masks, or none."""
+"""Export: one file with the masks of its source, or none."""
 
 import json
 

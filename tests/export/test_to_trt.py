@@ -130,7 +130,7 @@ def test_an_engine_carries_its_sources_scores_and_tests_itself(tensorrt, lite):
         found = verify(built)
     assert 1e-6 < found.error < 1e-2  # what float16 rounds
     assert found.gpu_path is not None and found.gpu_path.disagreement < 1e-3
-    tensorrt.spoilt = ("float16",)  # another driver, and the classes come out swapped
+    tensorrt.spoiled = ("float16",)  # another driver, and the classes come out swapped
     with Segmenter(engine) as built, pytest.raises(ParityError, match=r"at most 0\.01 in float16"):
         verify(built)
 
@@ -149,7 +149,7 @@ def test_an_engine_of_an_older_version_carries_no_scores(tensorrt, lite):
 
 @pytest.mark.parametrize("nan", [False, True])
 @pytest.mark.parametrize(
-    ("norm", "spoilt", "built"),
+    ("norm", "spoiled", "built"),
     [
         (True, (), "float16"),
         (True, ("float16",), "float16-mixed"),
@@ -158,25 +158,25 @@ def test_an_engine_of_an_older_version_carries_no_scores(tensorrt, lite):
         (False, ("float16", "bfloat16"), "float32"),
     ],
 )
-def test_the_first_mode_that_passes_is_kept(tensorrt, tmp_path, norm, spoilt, built, nan, capsys):
+def test_the_first_mode_that_passes_is_kept(tensorrt, tmp_path, norm, spoiled, built, nan, capsys):
     model = network(tmp_path / "net.onnx", norm)
-    tensorrt.spoilt, tensorrt.nan = spoilt, nan
+    tensorrt.spoiled, tensorrt.nan = spoiled, nan
     assert build(model) == 0
     modes = [line.removeprefix("built ") for line in tensorrt.log if line.startswith("built")]
-    assert modes == [*spoilt, built] and metadata_of(model).precision_mode == built
+    assert modes == [*spoiled, built] and metadata_of(model).precision_mode == built
     said = capsys.readouterr().err
-    for mode in spoilt:
+    for mode in spoiled:
         assert f"{mode}: {'Not every score' if nan else 'The results differ'}" in said
 
 
-def test_without_pictures_the_free_photos_are_compared(tensorrt, lite):
+def test_without_input_the_free_photos_are_compared(tensorrt, lite):
     output = str(lite.with_suffix(".engine"))
     assert cli.run(to_trt.main, ["--model", str(lite), "--output", output]) == 0
     assert metadata_of(lite).parity["frames"] == 4
 
 
 def test_where_no_mode_passes_there_is_no_engine(tensorrt, lite, capsys):
-    tensorrt.spoilt = tuple(PrecisionMode)
+    tensorrt.spoiled = tuple(PrecisionMode)
     assert build(lite) == 1
     assert "No precision gives the source's results" in capsys.readouterr().err
     assert [path.name for path in lite.parent.glob("*.*")] == ["lite.onnx"]
@@ -185,7 +185,7 @@ def test_where_no_mode_passes_there_is_no_engine(tensorrt, lite, capsys):
 def test_one_mode_can_be_asked_for(tensorrt, lite, capsys):
     assert build(lite, "--precision", "bfloat16") == 0
     assert metadata_of(lite).spec.precision == "bfloat16"
-    tensorrt.spoilt = ("float32",)
+    tensorrt.spoiled = ("float32",)
     assert build(lite, "--precision", "float32", "--rebuild") == 1
     assert "results differ" in capsys.readouterr().err
     assert metadata_of(lite).spec.precision == "bfloat16"  # what was there is still there, whole
@@ -339,7 +339,7 @@ def test_a_file_that_is_narrow_already_is_taken_as_it_is(tensorrt, lite):
 
 
 def checkpoint(folder, spec):
-    """Writes a network with drawn weights, and the frame of the disc."""
+    """Writes a network with random weights, and the frame of the disc."""
     network(folder / "unused.onnx").unlink()
     torch.manual_seed(0)
     net = build_net(spec)

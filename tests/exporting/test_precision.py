@@ -1,4 +1,4 @@
-"""Precision: rewritten graphs are valid, narrow where they should be, and draw the same masks."""
+"""Rewritten graphs are valid, narrow where they should be, and lead to the same masks."""
 
 from collections import Counter
 
@@ -84,7 +84,7 @@ def test_masks_stay_within_the_tolerances(dino, mode):
     assert all(0.02 < share < 0.98 for share in shares) and parity.max_difference > 1e-4
 
 
-def test_each_rung_is_as_far_off_as_its_mantissa_says(dino):
+def test_each_mode_is_as_far_off_as_its_mantissa_says(dino):
     model = onnx.load(str(dino))
     images = np.random.default_rng(0).random((1, 3, 140, 140), dtype=np.float32)
     expected = run(model, images=images)

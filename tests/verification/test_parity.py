@@ -77,7 +77,7 @@ def test_the_worst_of_several_frames_counts_and_all_their_pixels():
     shown = [np.full((side, side, 3), 100 * i, np.uint8) for i, side in sizes]
     parity = compare(columns(8, 8, 8), columns(8, 4, 7), shown)
     assert parity.num_images == 3
-    # 4 and 1 of 16 columns differ in pictures of 256 pixels, none in the one of 1024.
+    # 4 and 1 of 16 columns differ in images of 256 pixels, none in the one of 1024.
     assert parity.results.agreement == pytest.approx(1 - (64 + 16) / (1024 + 256 + 256))
     assert (
         parity.results.worst_image_disagreement,

@@ -61,7 +61,7 @@ def wrong_mean(net):
 
 
 def half_pixel(images):
-    """Moves the image as a resize with corners in place of half-pixel centres does."""
+    """Moves the image as a resize with corners in place of half-pixel centers does."""
     moved = [
         cv2.warpAffine(
             channel, np.float32([[1, 0, 0.5], [0, 1, 0.5]]), channel.shape[::-1],

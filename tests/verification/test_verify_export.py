@@ -1,4 +1,4 @@
-"""A file whose graph differs from its source does not pass, and one that passes says so itself."""
+"""A faulty graph does not pass the check at export, and a right one carries the result."""
 
 import dataclasses
 import json
