@@ -37,12 +37,6 @@ def test_json_says_whether_it_passes(app, clip, tiny, capsys):
     assert report["grown_mb"] == report["last_mb"] - report["first_mb"]
 
 
-def test_a_damaged_clip_is_no_test(app, clip, tiny, capsys):
-    clip.write_bytes(clip.read_bytes()[:-600])
-    assert cli.run(app.main, ["--input", str(clip), "--model", str(tiny), *WORDS]) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
-
-
 def test_a_planted_leak_is_caught(app, clip, tiny, capsys, monkeypatch):
     kept, call = [], Segmenter.__call__
 

@@ -1,7 +1,10 @@
+"""Clips that are damaged are nothing to measure on."""
+
 import numpy as np
 import pytest
 
 from seg.benchmark.pipelines import TimedPipeline
+from seg.benchmark.soak import LoopedVideo
 from seg.errors import SourceError
 from seg.video.recorder import Mp4Writer
 
@@ -13,19 +16,37 @@ class Reading(TimedPipeline):
         pass
 
 
-def test_a_damaged_clip_is_no_clip_to_measure_on(tmp_path):
+@pytest.fixture
+def clip(tmp_path):
+    """Twelve frames of noise, whose packets fill the file."""
     rng = np.random.default_rng(0)
-    images = [rng.integers(0, 255, (64, 96, 3), np.uint8) for _ in range(12)]
     with Mp4Writer(tmp_path / "clip.mp4") as writer:
-        for index, image in enumerate(images):
-            writer.add(image, index / 25)
+        for index in range(12):
+            writer.add(rng.integers(0, 255, (64, 96, 3), np.uint8), index / 25)
         writer.end_of_stream()
-    pipeline = Reading("reading", tmp_path / "clip.mp4")
-    assert len(list(pipeline.frames())) == len(images)
-    data = bytearray((tmp_path / "clip.mp4").read_bytes())
+    return tmp_path / "clip.mp4"
+
+
+def damage(clip):
+    """Zeroes a quarter of a file from its middle on."""
+    data = bytearray(clip.read_bytes())
     half = len(data) // 2
     data[half : half + len(data) // 4] = bytes(len(data) // 4)
-    (tmp_path / "clip.mp4").write_bytes(data)
+    clip.write_bytes(data)
+
+
+def test_a_damaged_clip_is_not_timed(clip):
+    pipeline = Reading("reading", clip)
+    assert len(list(pipeline.frames())) == 12
+    damage(clip)
     with pytest.raises(SourceError, match="cut or damaged"):
         list(pipeline.frames())
     pipeline.close()
+
+
+def test_a_damaged_clip_is_not_repeated(clip):
+    with LoopedVideo(clip, 30) as source:
+        assert [frame.index for frame in source] == list(range(30))
+    damage(clip)
+    with LoopedVideo(clip, 30) as source, pytest.raises(SourceError, match="cut or damaged"):
+        list(source)
