@@ -3,34 +3,29 @@
     python apps/reproduce.py
     python apps/reproduce.py --quick      the same steps, cut short; the numbers mean nothing
 
-Every step is a command of this repository, shown before it runs. Stop it whenever you like: what is
-done is not done again unless its inputs, the code, the packages or the machine have changed, and
-trainings go on where they were. Everything is kept in --folder, which belongs to this command; the
+Every step is a command of this repository, shown before it runs. It can be stopped at any time:
+finished steps are not repeated unless their inputs, the code, the packages or the machine have
+changed, and trainings resume. Everything is kept in --folder, which belongs to this command; the
 features of the dinov2 recipe take about 15 GB of it while that training runs.
 """
 
 import argparse
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from seg import cli
 from seg.data import penn_fudan
 from seg.files.atomic import atomic_write, check_writable
-from seg.files.checksum import sha256_of
 from seg.kinds import Device
 from seg.reproduce import steps
-from seg.reproduce.page import page
-from seg.reproduce.plan import Choices, plan
-from seg.reproduce.steps import ROOT, Record, digest
-from seg.runtimes import environment
+from seg.reproduce.about import describe_environment, describe_run
+from seg.reproduce.page import render_page
+from seg.reproduce.plan import ReproduceConfig, plan
 
 ARCH = "dinov2_vits14"
-CODE = ("seg", "export/to_onnx.py", "apps/evaluate.py", "train.py")
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     p = cli.parser(__doc__)
     p.add_argument("--data", type=Path, metavar="FOLDER", help="default: Penn-Fudan, downloaded")
@@ -49,14 +44,16 @@ def flags() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Reproduces; returns the exit code."""
-    args = flags().parse_args(argv)
+    """Runs what is not done yet; returns the exit code."""
+    args = build_parser().parse_args(argv)
     folder: Path = args.folder or Path("runs") / ("reproduce-quick" if args.quick else "reproduce")
     output: Path = args.output or folder / "RESULTS.md"
-    check_writable(output, args.overwrite or args.output is None)
+    may_replace = args.overwrite or args.output is None
+    steps.check_checkout()
+    check_writable(output, may_replace)
     from seg.models.official_weights import find_official
 
-    choices = Choices(
+    config = ReproduceConfig(
         data=args.data or penn_fudan.download(),
         backbone=args.backbone or find_official(args.arch),
         arch=args.arch,
@@ -66,56 +63,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         device=args.device,
         quick=args.quick,
     )
-    todo, rows = plan(choices)
-    world = {
-        "code": digest(*(ROOT / name for name in CODE)),
-        "machine": environment.machine(),
-        "versions": environment.versions(),
-    }
-    records = steps.run_steps(todo, folder / "steps", world, steps.execute)
-    about = about_of(choices, world, records)
-    text = page(todo, rows, records, about, data=choices.data.name, quick=args.quick)
-    with atomic_write(output) as part:
+    todo, rows = plan(config)
+    environment = describe_environment()
+    records = steps.run_steps(todo, folder / "steps", environment, steps.execute)
+    about = describe_run(config, environment, records)
+    text = render_page(todo, rows, records, about, data=config.data.name, quick=args.quick)
+    with atomic_write(output, overwrite=may_replace) as part:
         part.write_text(text, "utf-8")
     print(output)
     return cli.OK
-
-
-def about_of(
-    choices: Choices, world: Mapping[str, Any], records: Mapping[str, Record]
-) -> dict[str, str]:
-    """Returns what it was measured with, for people."""
-    days = sorted({record.date for record in records.values()})
-    return {
-        "date": " to ".join(days[:1] + days[1:][-1:]),
-        "machine": world["machine"],
-        "versions": ", ".join(f"{name} {value}" for name, value in world["versions"].items()),
-        "commit": commit(),
-        "weights": weights(choices),
-        "data": f"{choices.data.name}, sha256 of names and contents {digest(choices.data)[:16]}",
-    }
-
-
-def weights(choices: Choices) -> str:
-    """Says which weights these are, and whether they are the file whose hash is published."""
-    from seg.models.official_weights import KNOWN_FILES
-
-    got = sha256_of(choices.backbone)
-    known = KNOWN_FILES.get(choices.arch, (0, ""))[1]
-    verdict = "Meta's published file" if got == known else "**not a file whose hash is published**"
-    return f"{choices.backbone.name}, sha256 {got}: {verdict}"
-
-
-def commit() -> str:
-    """Returns the repository's commit, and whether the code differs from it."""
-    git = ("git", "-C", str(ROOT))
-    asked = [(*git, "rev-parse", "HEAD"), (*git, "status", "--porcelain", "--", *CODE)]
-    try:
-        answers = [subprocess.run(one, capture_output=True, text=True, check=True) for one in asked]
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown: this is no git checkout"
-    head, changes = (answer.stdout.strip() for answer in answers)
-    return f"{head}{', with changes of its code' if changes else ''}"
 
 
 if __name__ == "__main__":

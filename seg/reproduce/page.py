@@ -1,4 +1,4 @@
-"""Page: what a reproduction found, as Markdown, with all that is needed to judge it."""
+"""The results page: Markdown with the scores and all that is needed to judge them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,27 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from seg.evaluation.report import markdown_table
-from seg.reproduce.plan import Row
+from seg.reproduce.plan import ResultRow
 from seg.reproduce.steps import ROOT, Record, Step
 
-QUICK = """**A trial of the steps: every training was cut short after one epoch of a few views.
+QUICK = """**A test of the steps: every training was cut short after one epoch of a few views.
 These numbers mean nothing.**"""
 PROTOCOL = """One training of each recipe, seed 0. Measured on the images of `{data}` that
 `apps/evaluate.py` takes for validation (24 of Penn-Fudan's 170, by a fixed rule), which no training
 saw. Every score is of one confusion matrix of all their pixels, at the images' own size; people
-whom the data set leaves unlabelled count as errors where they are found. In parentheses: where 95 %
-of the score lie when the images are drawn again. With so few of them that is wide.
+whom the data set leaves unlabeled count as errors where they are found. In parentheses: the
+bootstrap 95 % interval, which is wide with so few images.
 
 *Last epoch* was not chosen by these images. *Best epoch by these images* was, as in the
-tutorial, which flatters it. Minutes are wall clock of the training command, computing the features
-included; downloads, evaluation and, of a distilled network, its teacher's training are not.
+tutorial, and is therefore too optimistic. Minutes are wall clock of the training command, computing
+the features included; downloads, evaluation and a distilled network's teacher are not.
 `lite` as shipped was trained on more images than these (weights/person-lite.md).
 [metrics.md](metrics.md) says what the scores are."""
 
 
-def page(
+def render_page(
     steps: Sequence[Step],
-    rows: Sequence[Row],
+    rows: Sequence[ResultRow],
     records: Mapping[str, Record],
     about: Mapping[str, str],
     *,
@@ -39,7 +39,7 @@ def page(
         steps: All steps, in order.
         rows: The lines of the table; the JSON files of their evaluations exist.
         records: What is known of each step, by name.
-        about: What it was measured with: machine, versions and the like, for people.
+        about: Machine, versions and the like, human-readable.
         data: Name of the data set.
         quick: Whether the trainings were cut short.
     """
@@ -50,12 +50,12 @@ def page(
     heads = ["model", "fitted into", "person IoU", "mIoU", "boundary IoU", "minutes of training"]
     lines += markdown_table(heads, [_cells(row, records) for row in rows])
     lines += ["", "## Commands", "", "In this order, each as a user may type it:", ""]
-    lines += [f"    {portable(step.line)}" for step in steps]
+    lines += [f"    {without_local_paths(step.line)}" for step in steps]
     return "\n".join(lines) + "\n"
 
 
-def _cells(row: Row, records: Mapping[str, Record]) -> list[str]:
-    report = json.loads(row.evaluation.makes.read_text("utf-8"))
+def _cells(row: ResultRow, records: Mapping[str, Record]) -> list[str]:
+    report = json.loads(row.evaluation.output.read_text("utf-8"))
     scores = [_score(report, key) for key in ("foreground_iou", "miou", "boundary_iou")]
     minutes = _minutes(records[row.training.name]) if row.training else "-"
     return [row.model, row.size, *scores, minutes]
@@ -70,10 +70,10 @@ def _score(report: Mapping[str, Any], key: str) -> str:
 
 
 def _minutes(record: Record) -> str:
-    """Returns a training's minutes; a run that was killed took some that nobody counted."""
-    return f"{'' if record.is_whole else 'over '}{record.seconds / 60:.1f}"
+    """Returns a training's minutes; those of a killed run were not counted."""
+    return f"{'' if record.is_timing_complete else 'over '}{record.seconds / 60:.1f}"
 
 
-def portable(text: str) -> str:
+def without_local_paths(text: str) -> str:
     """Returns a command without the checkout's place, and with this user's home folder as `~`."""
     return text.replace(f"{ROOT}/", "").replace(str(Path.home()), "~")

@@ -1,4 +1,4 @@
-"""Plan: the steps that train DINOv2's heads here and measure them, and the rows that they fill."""
+"""The plan: steps that train DINOv2's heads and measure them, and the rows of the results."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,15 +7,15 @@ from pathlib import Path
 from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.reproduce.steps import Step
 
-# What makes every training short and every number meaningless.
+# For --quick: every training is short and every number meaningless.
 QUICK_HEAD = ("--epochs", "1", "--views", "1", "--samples", "12", "--batch", "4", "--warmup", "1")
 QUICK_LITE = ("--epochs", "1", "--samples", "8", "--batch", "4", "--crop", "64", "64")
 RECIPES = ("seed", "dinov2")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Choices:
-    """What a reproduction is about.
+class ReproduceConfig:
+    """What to reproduce, and with what.
 
     Attributes:
         data: Penn-Fudan, or another data set that `train.py` takes.
@@ -25,7 +25,7 @@ class Choices:
         images: Images without labels for the distillation, as `train.py distill` takes them.
         folder: Where everything is kept.
         device: As `train.py` takes it.
-        quick: Whether trainings are cut so short that only the steps themselves are tried.
+        quick: Whether trainings are cut short, to test the steps themselves.
     """
 
     data: Path
@@ -49,14 +49,14 @@ class Choices:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class ResultRow:
     """A line of the results.
 
     Attributes:
-        model: What is measured, for people.
-        size: How images are fitted, for people.
+        model: What is measured, human-readable.
+        size: How images are fitted, human-readable.
         evaluation: The step whose JSON has the scores.
-        training: The step whose minutes made the model; None: it was not trained here.
+        training: The step that trained the model; None: it was not trained here.
     """
 
     model: str
@@ -65,46 +65,46 @@ class Row:
     training: Step | None
 
 
-def plan(choices: Choices) -> tuple[list[Step], list[Row]]:
+def plan(config: ReproduceConfig) -> tuple[list[Step], list[ResultRow]]:
     """Returns the steps, in order, and the rows of the table."""
-    trainings = {name: _training(name, choices) for name in RECIPES}
+    trainings = {name: _training(name, config) for name in RECIPES}
     main = trainings["dinov2"]
-    wide, distilled = _export(main, choices), _distillation(main, choices)
-    square = "x".join(map(str, choices.imgsz))
-    at_16_9 = "x".join(map(str, choices.wide))
+    wide, distilled = _export(main, config), _distillation(main, config)
+    square = "x".join(map(str, config.imgsz))
+    at_16_9 = "x".join(map(str, config.wide))
     rows = [
-        Row(
-            model=f"{choices.arch}, recipe {name}, {which}",
+        ResultRow(
+            model=f"{config.arch}, recipe {name}, {which}",
             size=square,
-            evaluation=_evaluation(f"{name}-{stem}", step.makes.with_name(f"{stem}.pt"), choices),
+            evaluation=_evaluation(f"{name}-{stem}", step.output.with_name(f"{stem}.pt"), config),
             training=step,
         )
         for name, step in trainings.items()
         for stem, which in (("last", "last epoch"), ("best_iou", "best epoch by these images"))
     ]
     rows += [
-        Row(
-            model=f"{choices.arch}, recipe dinov2, last epoch, exported to ONNX",
+        ResultRow(
+            model=f"{config.arch}, recipe dinov2, last epoch, exported to ONNX",
             size=f"{at_16_9}, 16:9",
-            evaluation=_evaluation("dinov2-wide", wide.makes, choices),
+            evaluation=_evaluation("dinov2-wide", wide.output, config),
             training=main,
         ),
-        Row(
-            model=f"{choices.arch}, recipe dinov2, last epoch, --tta {choices.tta}",
+        ResultRow(
+            model=f"{config.arch}, recipe dinov2, last epoch, --tta {config.tta}",
             size=square,
-            evaluation=_evaluation("dinov2-tta", main.makes, choices, ("--tta", str(choices.tta))),
+            evaluation=_evaluation("dinov2-tta", main.output, config, ("--tta", str(config.tta))),
             training=main,
         ),
-        Row(
+        ResultRow(
             model=f"lite as shipped, {DEFAULT_MODEL.name}",
             size="640x640",
-            evaluation=_evaluation("lite-shipped", DEFAULT_MODEL, choices),
+            evaluation=_evaluation("lite-shipped", DEFAULT_MODEL, config),
             training=None,
         ),
-        Row(
+        ResultRow(
             model="lite, distilled from recipe dinov2, last epoch",
             size=square,
-            evaluation=_evaluation("lite-distilled", distilled.makes, choices),
+            evaluation=_evaluation("lite-distilled", distilled.output, config),
             training=distilled,
         ),
     ]
@@ -112,57 +112,57 @@ def plan(choices: Choices) -> tuple[list[Step], list[Row]]:
     return [*made, *(row.evaluation for row in rows)], rows
 
 
-def _training(name: str, choices: Choices) -> Step:
+def _training(name: str, config: ReproduceConfig) -> Step:
     # A cache of its own: features left by another run would make the minutes too few.
-    output, cache = choices.folder / name, choices.folder / "cache" / name
-    words = ["--data", str(choices.data), "--arch", choices.arch, "--backbone"]
-    words += [str(choices.backbone), "--recipe", name, "--imgsz", *map(str, choices.imgsz)]
-    words += [*(QUICK_HEAD if choices.quick else ()), "--device", choices.device]
+    output, cache = config.folder / name, config.folder / "cache" / name
+    words = ["--data", str(config.data), "--arch", config.arch, "--backbone"]
+    words += [str(config.backbone), "--recipe", name, "--imgsz", *map(str, config.imgsz)]
+    words += [*(QUICK_HEAD if config.quick else ()), "--device", config.device]
     words += ["--cache-dir", str(cache)]
     return Step(
         name=f"train-{name}",
         command=("train.py", *words, "--output", str(output)),
-        makes=output / "last.pt",
-        needs=(choices.data, choices.backbone),
+        output=output / "last.pt",
+        inputs=(config.data, config.backbone),
         resumes=True,
         scratch=cache,
     )
 
 
-def _distillation(teacher: Step, choices: Choices) -> Step:
-    output, cache = choices.folder / "distilled", choices.folder / "cache" / "distilled"
-    words = ["--teacher", str(teacher.makes), "--student", "lite", "--data", str(choices.data)]
-    words += ["--images", *map(str, choices.images)] if choices.images else []
-    words += ["--imgsz", *map(str, choices.imgsz), *(QUICK_LITE if choices.quick else ())]
-    words += ["--device", choices.device, "--cache-dir", str(cache)]
+def _distillation(teacher: Step, config: ReproduceConfig) -> Step:
+    output, cache = config.folder / "distilled", config.folder / "cache" / "distilled"
+    words = ["--teacher", str(teacher.output), "--student", "lite", "--data", str(config.data)]
+    words += ["--images", *map(str, config.images)] if config.images else []
+    words += ["--imgsz", *map(str, config.imgsz), *(QUICK_LITE if config.quick else ())]
+    words += ["--device", config.device, "--cache-dir", str(cache)]
     return Step(
         name="distill",
         command=("train.py", "distill", *words, "--output", str(output)),
-        makes=output / "last.pt",
-        needs=(choices.data, teacher.makes, *choices.images),
+        output=output / "last.pt",
+        inputs=(config.data, teacher.output, *config.images),
         resumes=True,
         scratch=cache,
     )
 
 
-def _export(training: Step, choices: Choices) -> Step:
-    output = choices.folder / "dinov2-wide.onnx"
-    words = ["--model", str(training.makes), "--output", str(output)]
+def _export(training: Step, config: ReproduceConfig) -> Step:
+    output = config.folder / "dinov2-wide.onnx"
+    words = ["--model", str(training.output), "--output", str(output)]
     return Step(
         name="export-wide",
-        command=("export/to_onnx.py", *words, "--imgsz", *map(str, choices.wide)),
-        makes=output,
-        needs=(training.makes,),
+        command=("export/to_onnx.py", *words, "--imgsz", *map(str, config.wide)),
+        output=output,
+        inputs=(training.output,),
     )
 
 
-def _evaluation(name: str, model: Path, choices: Choices, more: Sequence[str] = ()) -> Step:
-    output = choices.folder / f"{name}.json"
-    words = ["--data", str(choices.data), "--model", str(model), *more]
-    words += ["--device", choices.device, "--json", str(output)]
+def _evaluation(name: str, model: Path, config: ReproduceConfig, more: Sequence[str] = ()) -> Step:
+    output = config.folder / f"{name}.json"
+    words = ["--data", str(config.data), "--model", str(model), *more]
+    words += ["--device", config.device, "--json", str(output)]
     return Step(
         name=f"evaluate-{name}",
         command=("apps/evaluate.py", *words),
-        makes=output,
-        needs=(choices.data, model),
+        output=output,
+        inputs=(config.data, model),
     )

@@ -1,4 +1,4 @@
-"""Steps: command lines that are run once, and again only where what they depend on has changed."""
+"""Steps: commands that run once, and again only where something that decides them has changed."""
 
 import dataclasses
 import functools
@@ -21,26 +21,27 @@ from seg.notes import note
 
 ROOT = Path(__file__).resolve().parents[2]
 INTERRUPTED = 130
+PATIENCE_S = 60.0  # for a command that was interrupted and saves its state
 Execute = Callable[[Sequence[str]], int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """A command line, what it makes, and what it reads.
+    """A command, its inputs and its output.
 
     Attributes:
         name: Unique, short.
-        command: The script, from the repository's root, and its words.
-        makes: The file that is there when it has succeeded. It belongs to the step.
-        needs: Files and folders whose contents decide what it makes.
-        resumes: Whether `--resume` goes on where the command was stopped.
+        command: The script, from the repository's root, and its arguments.
+        output: The file that exists once the command has succeeded. It belongs to the step.
+        inputs: Files and folders whose contents decide the output.
+        resumes: Whether `--resume` continues an interrupted command.
         scratch: A folder that only this command uses, and only until it has succeeded.
     """
 
     name: str
     command: tuple[str, ...]
-    makes: Path
-    needs: tuple[Path, ...] = ()
+    output: Path
+    inputs: tuple[Path, ...] = ()
     resumes: bool = False
     scratch: Path | None = None
 
@@ -55,33 +56,42 @@ class Record:
     """What is known of a step's runs.
 
     Attributes:
-        inputs: What decided it: its command, the hashes of what it needs, and the world's state.
-        seconds: Wall clock of the command, over all runs that led to the result.
+        fingerprint: What decides the output: command, hashes of the inputs, environment.
+        seconds: Wall clock of the command, over all runs that led to the output.
         date: When it last ended, `YYYY-MM-DD`, UTC.
-        made: Hash of what it made; empty while it is not done.
-        is_whole: Whether every run's end was seen, so that `seconds` misses nothing.
+        output_sha256: Empty while the step is not done.
+        is_timing_complete: Whether the end of every run was seen, so that `seconds` misses none.
     """
 
-    inputs: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
     seconds: float = 0.0
     date: str = ""
-    made: str = ""
-    is_whole: bool = True
+    output_sha256: str = ""
+    is_timing_complete: bool = True
+
+
+def check_checkout() -> None:
+    """Raises SegError where this is not a checkout, whose scripts the steps run."""
+    if not (ROOT / "train.py").is_file():
+        raise SegError(
+            f"The steps run scripts of the repository, and {ROOT} is not a checkout of it; clone "
+            "it and run this there."
+        )
 
 
 def run_steps(
     steps: Sequence[Step],
     folder: Path,
-    world: Mapping[str, Any],
+    environment: Mapping[str, Any],
     execute: Execute,
 ) -> dict[str, Record]:
     """Runs the steps that are not done, in order.
 
     Args:
-        steps: All of them; a step may need what an earlier one makes.
+        steps: All of them; the output of one may be an input of a later one.
         folder: Where their records are kept.
-        world: What else decides every step, such as versions; plain JSON values.
-        execute: Runs a command's words and returns its exit code.
+        environment: What else decides every output, such as versions; plain JSON values.
+        execute: Runs a command and returns its exit code.
 
     Returns:
         The record of each step, by name.
@@ -92,54 +102,65 @@ def run_steps(
     """
     records = {}
     for number, step in enumerate(steps, 1):
-        place = f"step {number}/{len(steps)}, {step.name}"
-        records[step.name] = _run(step, folder / f"{step.name}.json", world, execute, place)
+        title = f"step {number}/{len(steps)}, {step.name}"
+        records[step.name] = _run(step, folder / f"{step.name}.json", environment, execute, title)
     return records
 
 
 def _run(
     step: Step,
     file: Path,
-    world: Mapping[str, Any],
+    environment: Mapping[str, Any],
     execute: Execute,
-    place: str,
+    title: str,
 ) -> Record:
-    """Brings one step about; returns its record."""
-    inputs = _inputs(step, world)
-    known = _read(file)
-    if known and known.inputs == inputs and known.made and _hash(step.makes) == known.made:
-        note(f"{place}: done already, on {known.date}")
-        return known
-    goes_on = bool(
-        step.resumes and known and known.inputs == inputs and not known.made and step.makes.exists()
+    """Runs a step unless it is done; returns its record."""
+    fingerprint = _fingerprint(step, environment)
+    record = _read(file)
+    if record and record.fingerprint != fingerprint:
+        record = None
+    if record and record.output_sha256 and _hash(step.output) == record.output_sha256:
+        note(f"{title}: done already, on {record.date}")
+        return record
+    is_resuming = bool(
+        step.resumes and record and not record.output_sha256 and step.output.exists()
     )
-    if not goes_on:
-        # An older result must not be taken for this one's, whatever stops the command.
-        step.makes.unlink(missing_ok=True)
+    if record is None or not is_resuming:
+        # An older output must not be taken for this one, whatever stops the command.
+        step.output.unlink(missing_ok=True)
         _clear(step.scratch)
-        known = Record(inputs)
-    assert known is not None
-    command = (*step.command, "--resume" if goes_on else "--overwrite")
-    note(f"{place}: {step.line}{' --resume' * goes_on}")
-    _write(file, dataclasses.replace(known, is_whole=False))
+        record = Record(fingerprint)
+    command = (*step.command, "--resume" if is_resuming else "--overwrite")
+    note(f"{title}: {step.line}{' --resume' * is_resuming}")
+    record, code = _execute(step, command, execute, file, record)
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if not record.output_sha256:
+        raise SegError(
+            f"Step '{step.name}' failed with exit code {code}; its messages are above. "
+            f"It was: {step.line}. Run this again once that is mended; finished steps are kept."
+        )
+    _clear(step.scratch)
+    return record
+
+
+def _execute(
+    step: Step, command: Sequence[str], execute: Execute, file: Path, record: Record
+) -> tuple[Record, int]:
+    """Runs a command and writes its record, also where it is interrupted."""
+    _write(file, dataclasses.replace(record, is_timing_complete=False))
     started, code = time.monotonic(), INTERRUPTED
     try:
         code = execute(command)
     finally:
-        made = _hash(step.makes) if code == 0 else ""
-        seconds = known.seconds + time.monotonic() - started
-        date = datetime.now(UTC).date().isoformat()
-        known = dataclasses.replace(known, seconds=seconds, date=date, made=made)
-        _write(file, known)
-    if code == INTERRUPTED:
-        raise KeyboardInterrupt
-    if not known.made:
-        raise SegError(
-            f"Step '{step.name}' failed with exit code {code}; what it said is above. "
-            f"It was: {step.line}. Run this again when that is mended; what is done is kept."
+        record = dataclasses.replace(
+            record,
+            seconds=record.seconds + time.monotonic() - started,
+            date=datetime.now(UTC).date().isoformat(),
+            output_sha256=_hash(step.output) if code == 0 else "",
         )
-    _clear(step.scratch)
-    return known
+        _write(file, record)
+    return record, code
 
 
 def _clear(folder: Path | None) -> None:
@@ -148,12 +169,23 @@ def _clear(folder: Path | None) -> None:
 
 
 def execute(command: Sequence[str]) -> int:
-    """Runs a script of the repository with this Python, in the current folder."""
-    words = [sys.executable, str(ROOT / command[0]), *command[1:]]
-    return subprocess.run(words, check=False).returncode
+    """Runs a script of the repository with this Python, in the current folder.
+
+    Where this process is interrupted, so is the command; it has a minute to save its state.
+    """
+    with subprocess.Popen([sys.executable, str(ROOT / command[0]), *command[1:]]) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()  # Ctrl-C has reached it already, but SIGTERM has not
+            try:
+                process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
 
 
-def digest(*paths: Path) -> str:
+def hash_files(*paths: Path) -> str:
     """Returns a hash of the names and contents of files, and of all below folders.
 
     Names are those below the folder, so the same data set elsewhere has the same hash. Compiled
@@ -172,10 +204,10 @@ def _files(path: Path) -> list[Path]:
     return [file for file in files if file.suffix != ".pyc"]
 
 
-def _inputs(step: Step, world: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what decides a step's result, as JSON would give it back."""
-    needs = {str(path): _digest_once(path, _state(path)) for path in step.needs}
-    return {"command": list(step.command), "needs": needs, **world}
+def _fingerprint(step: Step, environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what decides a step's output, as JSON would give it back."""
+    inputs = {str(path): _hash_files_once(path, _state(path)) for path in step.inputs}
+    return {"command": list(step.command), "inputs": inputs, **environment}
 
 
 State = tuple[tuple[int, int], ...]
@@ -188,9 +220,9 @@ def _state(path: Path) -> State:
 
 
 @functools.lru_cache(maxsize=64)
-def _digest_once(path: Path, state: State) -> str:
-    """Returns `digest`, once while the state is the same: data sets serve many steps."""
-    return digest(path)
+def _hash_files_once(path: Path, state: State) -> str:
+    """Returns `hash_files`, once while the state is the same: data sets serve many steps."""
+    return hash_files(path)
 
 
 def _hash(path: Path) -> str:

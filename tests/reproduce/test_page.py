@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from seg.reproduce.page import page, portable
-from seg.reproduce.plan import Choices, Row, plan
+from seg.reproduce.page import render_page, without_local_paths
+from seg.reproduce.plan import ReproduceConfig, ResultRow, plan
 from seg.reproduce.steps import ROOT, Record, Step
 
 
-def step(name, makes=Path("nothing")):
-    return Step(name=name, command=("train.py", "--lr", "1e-3"), makes=makes)
+def step(name, output=Path("nothing")):
+    return Step(name=name, command=("train.py", "--lr", "1e-3"), output=output)
 
 
 @pytest.fixture
@@ -24,9 +24,11 @@ def evaluation(tmp_path):
 
 
 def rows(evaluation, record, **more):
-    row = Row(model="it", size="640x640", evaluation=evaluation, training=step("train-it"))
+    row = ResultRow(model="it", size="640x640", evaluation=evaluation, training=step("train-it"))
     records = {"train-it": record}
-    text = page([evaluation], [row], records, {"date": "today"}, data="D", quick=False, **more)
+    text = render_page(
+        [evaluation], [row], records, {"date": "today"}, data="D", quick=False, **more
+    )
     return text.splitlines()
 
 
@@ -37,25 +39,25 @@ def test_a_row_has_percent_intervals_and_minutes(evaluation):
 
 
 def test_minutes_that_nobody_counted_are_not_hidden(evaluation):
-    lines = rows(evaluation, Record({}, seconds=1500, is_whole=False))
+    lines = rows(evaluation, Record({}, seconds=1500, is_timing_complete=False))
     assert any(line.endswith("| over 25.0 |") for line in lines)
 
 
 def test_a_trial_says_so_first():
-    text = page([], [], {}, {}, data="D", quick=True)
+    text = render_page([], [], {}, {}, data="D", quick=True)
     assert "numbers mean nothing" in text.partition("|")[0]
-    assert "numbers mean nothing" not in page([], [], {}, {}, data="D", quick=False)
+    assert "numbers mean nothing" not in render_page([], [], {}, {}, data="D", quick=False)
 
 
 def test_no_path_of_this_machine_is_on_the_page():
     text = f"python apps/x.py --model {ROOT}/weights/a.onnx --data {Path.home()}/.cache/b"
-    assert portable(text) == "python apps/x.py --model weights/a.onnx --data ~/.cache/b"
+    assert without_local_paths(text) == "python apps/x.py --model weights/a.onnx --data ~/.cache/b"
 
 
 @pytest.fixture
 def whole():
     return plan(
-        Choices(
+        ReproduceConfig(
             data=Path("PF"),
             backbone=Path("v.pth"),
             arch="dinov2_vits14",
@@ -87,7 +89,7 @@ def test_every_step_needs_only_what_is_given_or_made_before(whole):
     for one in steps:
         # A training makes its best epoch beside its last.
         assert {path.with_name("last.pt") if path.stem == "best_iou" else path
-                for path in one.needs} <= made  # fmt: skip
-        made.add(one.makes)
-    assert len({one.name for one in steps}) == len({one.makes for one in steps}) == len(steps)
+                for path in one.inputs} <= made  # fmt: skip
+        made.add(one.output)
+    assert len({one.name for one in steps}) == len({one.output for one in steps}) == len(steps)
     assert {row.evaluation.name for row in rows} <= {one.name for one in steps}

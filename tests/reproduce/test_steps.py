@@ -1,14 +1,16 @@
-"""Steps: done once, done again where an input changed, gone on with where they may be."""
+"""Steps run once, again where an input changed, and resume where they can."""
 
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from seg.errors import SegError
-from seg.reproduce.steps import ROOT, Step, digest, execute, run_steps
+from seg.reproduce.steps import ROOT, Step, check_checkout, execute, hash_files, run_steps
 
-WORLD = {"code": "a", "versions": {"python": "3"}}
+ENVIRONMENT = {"code": "a", "versions": {"python": "3"}}
 
 
 class Runner:
@@ -33,17 +35,17 @@ def steps(tmp_path):
     one, two, data = (tmp_path / name for name in ("one", "two", "data"))
     data.mkdir()
     (data / "image").write_text("pixels")
-    first = Step(name="first", command=("make", str(one)), makes=one, needs=(data,), resumes=True)
-    return [first, Step(name="second", command=("make", str(two)), makes=two, needs=(one,))]
+    first = Step(name="first", command=("make", str(one)), output=one, inputs=(data,), resumes=True)
+    return [first, Step(name="second", command=("make", str(two)), output=two, inputs=(one,))]
 
 
 @pytest.fixture
 def run(steps, tmp_path, caplog):
-    """Runs the steps with a world; returns the commands and what was said."""
+    """Runs the steps with a environment; returns the commands and what was said."""
 
-    def once(*codes, world=WORLD):
+    def once(*codes, environment=ENVIRONMENT):
         runner = Runner(*codes)
-        records = run_steps(steps, tmp_path / "records", world, runner)
+        records = run_steps(steps, tmp_path / "records", environment, runner)
         return runner.commands, caplog.messages, records
 
     return once
@@ -69,31 +71,31 @@ def test_a_changed_input_repeats_only_what_depends_on_it(run, tmp_path):
     assert names(run()[0]) == ["two"]
     (tmp_path / "data" / "image").write_text("other pixels")
     assert names(run()[0]) == ["one"]  # which makes the same again, so the second is still true
-    assert names(run(world={**WORLD, "versions": {"python": "4"}})[0]) == ["one", "two"]
+    assert names(run(environment={**ENVIRONMENT, "versions": {"python": "4"}})[0]) == ["one", "two"]
 
 
 def test_a_renamed_picture_is_a_change(run, tmp_path):
     run()
-    before = digest(tmp_path / "data")
+    before = hash_files(tmp_path / "data")
     (tmp_path / "data" / "image").rename(tmp_path / "data" / "painting")
-    assert digest(tmp_path / "data") != before
+    assert hash_files(tmp_path / "data") != before
 
 
 def test_a_failure_names_the_step_and_stops(run, steps):
     with pytest.raises(SegError, match=r"'second' failed with exit code 3.*python make .*two"):
         run(0, 3)
     assert names(run()[0]) == ["two"]
-    steps[0] = Step(name="first", command=("make", "elsewhere"), makes=steps[0].makes)
+    steps[0] = Step(name="first", command=("make", "elsewhere"), output=steps[0].output)
     with pytest.raises(SegError, match="'first' failed with exit code 1"):
         run(1)
 
 
 def test_a_command_that_makes_nothing_has_failed(steps, tmp_path):
     with pytest.raises(SegError, match="'first' failed"):
-        run_steps(steps, tmp_path / "records", WORLD, lambda command: 0)
+        run_steps(steps, tmp_path / "records", ENVIRONMENT, lambda command: 0)
 
 
-def test_an_interrupted_training_goes_on_and_others_start_anew(run, tmp_path):
+def test_an_interrupted_training_resumes_and_others_start_anew(run, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run("half")
     assert [command[2] for command in run()[0]] == ["--resume", "--overwrite"]
@@ -110,19 +112,21 @@ def test_seconds_add_up_and_say_where_they_miss_some(run, tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run("half")
     record = run()[2]["first"]
-    assert (record.seconds, record.is_whole) == (20, True)
+    assert (record.seconds, record.is_timing_complete) == (20, True)
     (tmp_path / "data" / "image").write_text("other pixels")
 
     with pytest.raises(KeyboardInterrupt):
         run("half")
     file = tmp_path / "records" / "first.json"  # as a kill leaves it
-    file.write_text(file.read_text().replace('"is_whole": true', '"is_whole": false'))
-    assert not run()[2]["first"].is_whole
+    file.write_text(
+        file.read_text().replace('"is_timing_complete": true', '"is_timing_complete": false')
+    )
+    assert not run()[2]["first"].is_timing_complete
 
 
 def test_scratch_is_empty_at_a_start_and_gone_at_the_end(tmp_path):
     scratch, made = tmp_path / "scratch", tmp_path / "made"
-    step = Step(name="a", command=("make", str(made)), makes=made, resumes=True, scratch=scratch)
+    step = Step(name="a", command=("make", str(made)), output=made, resumes=True, scratch=scratch)
     scratch.mkdir()
     (scratch / "old").touch()
     seen = []
@@ -150,3 +154,45 @@ def test_commands_run_with_this_python_and_their_exit_code_comes_back(capfd):
     assert execute(["train.py", "--version-that-is-not"]) == 2
     assert "train.py" in capfd.readouterr().err
     assert (ROOT / "train.py").exists() and Path(sys.executable).exists()
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+
+from seg import cli
+from seg.reproduce import steps
+
+steps.ROOT = Path(sys.argv[1])
+cli.run(lambda argv: steps.execute(["slow.py", sys.argv[1]]))
+"""
+SLOW = """
+import signal, sys, time
+from pathlib import Path
+
+def save(number, frame):
+    time.sleep(0.5)
+    (Path(sys.argv[1]) / "saved").touch()
+    sys.exit(143)
+
+signal.signal(signal.SIGTERM, save)
+(Path(sys.argv[1]) / "started").touch()
+time.sleep(60)
+"""
+
+
+def test_a_command_saves_its_state_where_reproduce_is_terminated(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(tmp_path)])
+    while not (tmp_path / "started").exists():
+        time.sleep(0.01)
+    process.terminate()
+    process.wait(30)
+    assert (tmp_path / "saved").exists()
+
+
+def test_without_a_checkout_one_line_says_so(tmp_path, monkeypatch):
+    check_checkout()
+    monkeypatch.setattr("seg.reproduce.steps.ROOT", tmp_path)
+    with pytest.raises(SegError, match=f"{tmp_path} is not a checkout of it; clone it"):
+        check_checkout()
