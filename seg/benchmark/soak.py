@@ -12,7 +12,7 @@ from seg.runtimes import environment
 from seg.video import loop
 from seg.video.base import Frame, Processed, Sink, Source
 from seg.video.meter import Meter
-from seg.video.pipeline import Pipeline, Predictor
+from seg.video.pipeline import FramePredictor, Pipeline
 from seg.video.recorder import Mp4Writer
 from seg.video.sources import VideoFile
 
@@ -56,7 +56,7 @@ class Growth:
 
 def soak(
     clip: Path,
-    predictor: Predictor,
+    predictor: FramePredictor,
     first: int,
     last: int,
     resident_mb: Callable[[], float] = environment.resident_mb,

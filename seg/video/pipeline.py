@@ -10,7 +10,7 @@ from seg.video.base import Frame, Processed
 from seg.video.meter import Meter
 
 
-class Predictor(Protocol):
+class FramePredictor(Protocol):
     """An image in, a result of its task out."""
 
     @property
@@ -36,7 +36,7 @@ class Pipeline:
 
     def __init__(
         self,
-        predictors: Sequence[Predictor],
+        predictors: Sequence[FramePredictor],
         overlay: Overlay,
         meter: Meter,
         show_fps: bool = False,

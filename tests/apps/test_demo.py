@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from seg import cli
+from seg.video import demo_clip
 from seg.video.sources import VideoFile
 
 
@@ -13,8 +14,7 @@ def demo(load_app):
 def test_the_clip_runs_through_and_again(demo, here, tiny, monkeypatch, capsys):
     pytest.importorskip("skimage")
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(demo, "WIDTH", 160)
-    monkeypatch.setattr(demo, "HEIGHT", 90)
+    monkeypatch.setattr(demo_clip.DemoClip.__init__, "__defaults__", ((160, 90),))
     for _ in range(2):
         assert cli.run(demo.main, ["--model", str(tiny)]) == 0
     out = capsys.readouterr().out
@@ -44,6 +44,20 @@ def test_an_output_of_ones_own_is_not_replaced(demo, clip, here, tiny, capsys):
     assert (here / "mine.mp4").read_bytes() == b"mine"
     assert cli.run(demo.main, [*words, "--overwrite"]) == 0
     assert (here / "mine.mp4").read_bytes() != b"mine"
+
+
+def test_every_flag_of_the_video_command_reaches_it(demo, clip, here, tiny, capsys):
+    words = ["--model", str(tiny), "--input", str(clip)]
+    assert cli.run(demo.main, [*words, "--graph"]) == 1
+    assert "graph" in capsys.readouterr().err
+    assert cli.run(demo.main, [*words, "--save-masks", "masks", "--opacity", "0.9"]) == 0
+    assert len(list((here / "masks").iterdir())) == 10
+
+
+def test_a_wrong_flag_is_said_before_the_clip_is_made(demo, here, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.run(demo.main, ["--opacity", "2"])
+    assert stopped.value.code == 2 and not (here / "demo").exists()
 
 
 def test_missing_photos_are_one_line(demo, here, monkeypatch, capsys):
