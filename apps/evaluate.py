@@ -59,12 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.evaluation.figures import require_matplotlib, write_figures
     from seg.evaluation.segmentation import evaluate_segmenter
     from seg.files.atomic import check_writable
+    from seg.predictors.segmenter import Segmenter
 
     for path in _outputs(args):
         check_writable(path, args.overwrite)
     if args.figures:
         require_matplotlib()
-    with cli.segmenter(args) as segmenter:
+    with cli.open_predictor(args, Segmenter.task) as segmenter:
+        assert isinstance(segmenter, Segmenter)
         data = open_dataset(args.data, segmenter.classes)
         samples = data.split(args.split)
         for line in (f"{data.name}: {data.description}", *check_samples(samples)):

@@ -58,9 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.show:
             sinks.append(stack.enter_context(Window("dinoseg", hold=True)))
-        segment = stack.enter_context(cli.segmenter(args))
-        cli.note(f"{args.model}: {segment.description}")
-        pipeline = Pipeline([segment], cli.overlay_of(args), meter)
+        predictor = stack.enter_context(cli.open_predictor(args))
+        cli.note(f"{args.model}: {predictor.description}")
+        pipeline = Pipeline([predictor], cli.overlay_of(args), meter)
         report = loop.run(source, pipeline, sinks, meter)
     return cli.show_results({"outputs": images.written}, report, source.failures, args.json)
 

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     meter = Meter()
     with ExitStack() as stack:
         source = stack.enter_context(VideoFile(args.input))
-        segment = stack.enter_context(cli.segmenter(args))
+        predictor = stack.enter_context(cli.open_predictor(args))
         sinks: list[Sink] = [Progress(source)]
         if args.show:
             sinks.append(stack.enter_context(Window("dinoseg")))
@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         writer = Mp4Writer(output, args.overwrite, source.path, source.fps, meter)
         sinks.append(stack.enter_context(writer))
-        cli.note(f"{args.model}: {segment.description}")
-        pipeline = Pipeline([segment], cli.overlay_of(args), meter, show_fps=args.show)
+        cli.note(f"{args.model}: {predictor.description}")
+        pipeline = Pipeline([predictor], cli.overlay_of(args), meter, show_fps=args.show)
         report = loop.run(source, pipeline, sinks, meter)
     files = {"output": [output], "masks": [args.save_masks] if args.save_masks else []}
     return cli.show_results(files, report, [report.damage] if report.damage else [], args.json)

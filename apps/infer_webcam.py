@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.check_paths_differ([Path(args.input)], [args.output])
     meter = Meter()
     with ExitStack() as stack:
-        segment = stack.enter_context(cli.segmenter(args))
+        predictor = stack.enter_context(cli.open_predictor(args))
         sinks = [stack.enter_context(window) for window in _windows(args)]
         size_hw = cli.hw(args.camera_size)
         source = stack.enter_context(open_source(args.input, size_hw, args.rtsp_transport))
@@ -68,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.output:
             sinks.append(stack.enter_context(Mp4Writer(args.output, args.overwrite, meter=meter)))
-        cli.note(f"{args.model}: {segment.description}")
-        pipeline = Pipeline([segment], cli.overlay_of(args), meter, show_fps=True)
+        cli.note(f"{args.model}: {predictor.description}")
+        pipeline = Pipeline([predictor], cli.overlay_of(args), meter, show_fps=True)
         report = loop.run(source, pipeline, sinks, meter, args.max_frames)
     files = {
         "output": [args.output] if args.output else [],

@@ -36,16 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.frames <= args.first:
         raise SpecMismatch(f"--frames {args.frames} must be more than --first {args.first}.")
     environment.resident_mb()  # says at once where it cannot be known
-    with cli.segmenter(args) as segment:
-        cli.note(f"{args.model}: {segment.description}")
-        growth = soak(args.input, segment, args.first, args.frames)
+    with cli.open_predictor(args) as predictor:
+        cli.note(f"{args.model}: {predictor.description}")
+        growth = soak(args.input, predictor, args.first, args.frames)
     passes = growth.grown_mb <= args.limit
     if args.json:
-        report = {"engine": segment.description, "limit_mb": args.limit, "passes": passes}
+        report = {"engine": predictor.description, "limit_mb": args.limit, "passes": passes}
         print(json.dumps(report | growth.to_dict(), indent=2))
     else:
         limit = f"{'at most' if passes else 'MORE THAN'} {args.limit}"
-        print(f"{segment.description}\n{growth} ({limit})")
+        print(f"{predictor.description}\n{growth} ({limit})")
     return cli.OK if passes else cli.FAILED
 
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.kinds import Device, Engine
@@ -11,7 +11,7 @@ from seg.notes import note as note
 
 if TYPE_CHECKING:
     from seg.imaging.letterbox import Size
-    from seg.predictors.segmenter import Segmenter
+    from seg.predictors.base import Predictor
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -29,7 +29,7 @@ class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpF
 
 
 def add_model_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags of `segmenter`: which network runs, at what size, on what, how often."""
+    """Adds the flags of `open_predictor`: which network runs, at what size, on what, how often."""
     from seg.predictors.tta import RATIOS
 
     flags.add_argument(
@@ -71,24 +71,30 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--guided", action="store_true", help="refine masks along image edges")
 
 
-def segmenter(args: argparse.Namespace) -> "Segmenter":
-    """Opens the model that the flags of `add_model_flags` name, and verifies it where asked."""
-    from seg.predictors.segmenter import Segmenter
+def open_predictor(args: argparse.Namespace, task: str | None = None) -> "Predictor[Any]":
+    """Opens the model that the flags of `add_model_flags` name, and verifies it where asked.
+
+    Args:
+        args: The flags.
+        task: Which of the model's tasks; None takes its only one.
+    """
+    from seg.predictors.open import open_predictor
     from seg.verification import self_test
 
-    opened = Segmenter(
+    options = {"tta": args.tta, "guided": args.guided}
+    predictor = open_predictor(
         args.model,
         args.device,
         hw(args.imgsz),
+        task=task,
         runtime=args.runtime,
         precision=args.precision,
         modes=args.modes,
-        tta=args.tta,
-        guided=args.guided,
+        **{name: value for name, value in options.items() if value},
     )
     if args.verify:
-        note(f"verified: {self_test.verify(opened)}")
-    return opened
+        note(f"verified: {self_test.verify(predictor)}")
+    return predictor
 
 
 def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, text: str) -> None:

@@ -41,7 +41,7 @@ def model(tmp_path):
 def opened(model, *words):
     parser = cli.parser("")
     cli.add_model_flags(parser)
-    return cli.segmenter(parser.parse_args(["--model", str(model), "--device", "cpu", *words]))
+    return cli.open_predictor(parser.parse_args(["--model", str(model), "--device", "cpu", *words]))
 
 
 def test_the_flags_choose_engine_precision_and_size(model):

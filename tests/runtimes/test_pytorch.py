@@ -141,5 +141,5 @@ def test_the_flags_arrive(checkpoint):
     args = flags.parse_args(["--model", str(checkpoint), "--graph", "--device", "cpu"])
     assert args.modes == ["graph"] and flags.parse_args([]).modes == []
     with pytest.raises(EngineMissing, match="--graph"):
-        cli.segmenter(args)
+        cli.open_predictor(args)
     assert pytorch.MODE_NAMES.keys() == {"compile", "graph"}
