@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from seg import cli
 from seg.kinds import Device
-from seg.spec import tuples
+from seg.spec import SEGMENTATION, tuples
 from seg.training.config import (
     AUGMENTS,
     PRECISIONS,
@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.training.trials import plan
 
     config = config_of(args)
-    check_arch(config.arch)
+    check_arch(config.arch, SEGMENTATION)
     if config.init and not args.resume:
         check_start(Path(config.init), config.arch)
     folder = args.output or Path("runs") / config.arch

@@ -52,24 +52,23 @@ def random_dinov2(path: Path) -> None:
     """Writes a checkpoint of DINOv2 ViT-S/14 whose weights are drawn, from a fixed seed."""
     import torch
 
-    from seg.models.backbone import Backbone
-    from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
+    from seg.models.backbones.registry import BACKBONES
     from seg.models.checkpoint import save_net
-    from seg.models.nets import SegmentationNet
+    from seg.models.segmentation import LinearSegmentationNet
     from seg.spec import ModelSpec, segmentation_outputs
 
     torch.manual_seed(0)
     name = "dinov2_vits14"
-    backbone = Backbone(DinoVisionTransformer(CONFIGS[name]), name=name, source="random")
+    backbone = BACKBONES[name].build(name, None, "random")
     spec = ModelSpec(
         arch=name,
         outputs=segmentation_outputs(("background", "person")),
         input_hw=(640, 640),
-        stride=backbone.patch_size,
+        stride=backbone.stride,
         layers=backbone.layers,
         backbone=backbone.source,
     )
-    net = SegmentationNet(backbone, len(spec.classes), spec.mean, spec.std)
+    net = LinearSegmentationNet(backbone, len(spec.classes), spec.mean, spec.std)
     torch.nn.init.normal_(net.head.conv_seg.weight)
     # Puts the border where few scores are: with a class of a handful of pixels, or a border through
     # a flat region, the gate would measure the draw and not the engine.

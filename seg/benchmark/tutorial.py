@@ -1,7 +1,7 @@
 """The baseline's network: DINOv2 ViT-S/14 and the tutorial's head, eager torch in float32."""
 
-from seg.models.nets import SegmentationNet
 from seg.models.official_weights import RANDOM, load_backbone
+from seg.models.segmentation import LinearSegmentationNet
 from seg.runtimes.pytorch import TorchRuntime, pick_device
 from seg.spec import ModelSpec, segmentation_outputs
 
@@ -20,10 +20,10 @@ def open_tutorial(device: str) -> TorchRuntime:
         arch=NAME,
         outputs=segmentation_outputs(("background", "person")),
         input_hw=(640, 640),
-        stride=backbone.patch_size,
+        stride=backbone.stride,
         canvas_hw=(644, 644),
         layers=backbone.layers,
         backbone=backbone.source,
     )
-    net = SegmentationNet(backbone, len(spec.classes), spec.mean, spec.std)
-    return TorchRuntime(net.eval().to(place), spec, place)
+    net = LinearSegmentationNet(backbone, len(spec.classes), spec.mean, spec.std)
+    return TorchRuntime(net.eval().requires_grad_(False).to(place), spec, place)

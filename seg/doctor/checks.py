@@ -68,10 +68,10 @@ def check_official_weights() -> Check:
     path = official.find_local(name)
     if path is None:
         return Check(title, "absent", f"{name} is not here; training downloads it")
-    size, sha256 = official.KNOWN_FILES[name]
-    if sha256_of(path) != sha256:
-        return Check(title, "fail", f"{path} is damaged; delete it ({size} bytes)")
-    return Check(title, "ok", f"{path.name}, sha256 {sha256} as published")
+    file = official.backbone_info(name).weights
+    if sha256_of(path) != file.sha256:
+        return Check(title, "fail", f"{path} is damaged; delete it ({file.size} bytes)")
+    return Check(title, "ok", f"{path.name}, sha256 {file.sha256} as published")
 
 
 def check_disk(folder: Path) -> Check:

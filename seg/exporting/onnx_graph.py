@@ -14,7 +14,7 @@ from seg.files.checksum import sha256_of
 from seg.imaging.letterbox import Size, round_up
 from seg.kinds import Precision
 from seg.models.export_wrappers import example_input, wrap
-from seg.models.nets import CONVOLUTIONAL
+from seg.models.nets import is_convolutional
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 
 OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 23 only from 10.14
@@ -22,7 +22,7 @@ OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 2
 
 def takes_any_size(spec: ModelSpec) -> bool:
     """Tells whether a network of a spec is exported for any size of input."""
-    return spec.arch in CONVOLUTIONAL
+    return is_convolutional(spec.arch)
 
 
 def export_spec(

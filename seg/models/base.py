@@ -1,4 +1,4 @@
-"""What every network is: images RGB 0..1 in, logits out, normalization inside."""
+"""What every network is: images RGB 0..1 in, the outputs of its spec out, normalization inside."""
 
 from abc import abstractmethod
 
@@ -10,16 +10,12 @@ class Net(nn.Module):
     """A network that can be trained, run and exported."""
 
     @abstractmethod
-    def training_logits(self, images: Tensor) -> list[Tensor]:
-        """Returns the logits, then those of auxiliary heads, each `(B, C, h, w)`.
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Computes the outputs of its spec, in their order; a tensor alone where there is one.
 
         Args:
             images: float32 `(B, 3, H, W)` RGB, 0..1; the stride divides both sides.
         """
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Segments images: `(B, 3, H, W)` RGB 0..1 -> logits `(B, C, h, w)`."""
-        return self.training_logits(images)[0]
 
 
 class Normalize(nn.Module):

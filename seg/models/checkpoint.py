@@ -56,7 +56,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_net(path: Path) -> tuple[Net, ModelSpec]:
-    """Rebuilds the network of a checkpoint, in eval mode on the CPU.
+    """Rebuilds the network of a checkpoint, in eval mode on the CPU, without gradients.
 
     Raises:
         ArtifactError: The file is missing, cut or foreign, or its weights do not fit its spec.
@@ -66,7 +66,7 @@ def load_net(path: Path) -> tuple[Net, ModelSpec]:
     _check_state(contents["state"], spec, path)
     net = build_net(spec)
     net.load_state_dict(contents["state"], strict=True)
-    return net.eval(), spec
+    return net.eval().requires_grad_(False), spec
 
 
 def _check_state(state: object, spec: ModelSpec, path: Path) -> None:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seg.models.backbones import efficientnet_lite
-from seg.models.backbones.efficientnet_lite import EfficientNetLite0
-from seg.models.base import Net, Normalize
+from seg.models.backbones.base import Backbone
+from seg.models.base import Normalize
+from seg.models.segmentation import SegmentationNet
 
 WIDTHS = (24, 32, 64, 96, 144)  # stem, then strides 4, 8, 16, 32
 DEPTHS = (1, 2, 2, 2)
@@ -67,7 +67,7 @@ class Context(nn.Module):
         return self.merge(torch.cat([gated, self.around(x)], dim=1))  # type: ignore[no-any-return]
 
 
-class AdditiveDecoderNet(Net):
+class AdditiveDecoderNet(SegmentationNet):
     """An encoder to stride 32, an additive decoder to stride 4, one map for each class."""
 
     stride = 32
@@ -142,26 +142,27 @@ class LiteNet(AdditiveDecoderNet):
 
 
 class EfficientNetLiteNet(AdditiveDecoderNet):
-    """EfficientNet-Lite0 as the encoder.
+    """A convolutional backbone with maps at strides 4, 8, 16 and 32 as the encoder.
 
     Args:
+        backbone: EfficientNet-Lite0.
         num_classes: Maps of the output, the background included.
         mean: Channel means, RGB 0..1.
-        std: Channel deviations, RGB 0..1.
+        std: Channel standard deviations, RGB 0..1.
     """
 
     def __init__(
         self,
+        backbone: Backbone,
         num_classes: int,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
     ) -> None:
         super().__init__()
         self.normalise = Normalize(mean, std)
-        self.encoder = EfficientNetLite0()
-        self._add_decoder(efficientnet_lite.CHANNELS, WIDE_DECODER, num_classes)
+        self.encoder = backbone
+        self._add_decoder(backbone.channels, WIDE_DECODER, num_classes)
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """Computes the maps at strides 4, 8, 16 and 32."""
-        maps: list[Tensor] = self.encoder(self.normalise(images))
-        return maps
+        return list(self.encoder(self.normalise(images)).maps)

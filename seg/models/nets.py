@@ -1,82 +1,85 @@
-"""The networks that are trained and exported: images RGB 0..1 in, logits out."""
+"""The networks by task and architecture: images RGB 0..1 in, the outputs of a spec out."""
 
-from torch import Tensor
+from typing import Protocol
+
+from torch import nn
 
 from seg.errors import ArtifactError
-from seg.models.backbone import Backbone
-from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
-from seg.models.base import Net, Normalize
-from seg.models.heads import BackgroundMergeHead, BNHead
+from seg.models.backbones.base import Backbone
+from seg.models.backbones.registry import BACKBONES, DINOV2, EFFICIENTNET_LITE
+from seg.models.base import Net
 from seg.models.lite import EfficientNetLiteNet, LiteNet
-from seg.spec import ModelSpec
+from seg.models.segmentation import LinearSegmentationNet
+from seg.spec import SEGMENTATION, ModelSpec
 
-# Networks of any input size that are trained as a whole.
-CONVOLUTIONAL: dict[str, type[LiteNet] | type[EfficientNetLiteNet]] = {
-    "lite": LiteNet,
-    "efficientnet_lite0": EfficientNetLiteNet,
+
+class NetBuilder(Protocol):
+    """Builds the network of a spec, with weights drawn from torch's generator."""
+
+    def __call__(self, spec: ModelSpec, backbone: Backbone | None) -> Net:
+        """Builds it; `backbone` is None where the architecture is not one of the backbones."""
+
+
+def _lite(spec: ModelSpec, backbone: Backbone | None) -> Net:
+    return LiteNet(len(spec.classes), spec.mean, spec.std)
+
+
+def _linear_segmentation(spec: ModelSpec, backbone: Backbone | None) -> Net:
+    assert backbone is not None
+    return LinearSegmentationNet(backbone, len(spec.classes), spec.mean, spec.std, len(spec.merged))
+
+
+def _lite_on_backbone(spec: ModelSpec, backbone: Backbone | None) -> Net:
+    assert backbone is not None
+    return EfficientNetLiteNet(backbone, len(spec.classes), spec.mean, spec.std)
+
+
+# By task, and by architecture or, of networks on a backbone, by its family.
+NETS: dict[tuple[str, str], NetBuilder] = {
+    (SEGMENTATION, "lite"): _lite,
+    (SEGMENTATION, EFFICIENTNET_LITE): _lite_on_backbone,
+    (SEGMENTATION, DINOV2): _linear_segmentation,
 }
 
 
-class SegmentationNet(Net):
-    """Normalization, a frozen DINOv2 backbone, and a small trainable head.
-
-    Args:
-        backbone: Frozen; its maps are concatenated.
-        num_classes: Maps of the output, the background included.
-        mean: Channel means, RGB 0..1.
-        std: Channel standard deviations, RGB 0..1.
-        num_merged: Classes beyond those that the head scores and counts as background.
-    """
-
-    def __init__(
-        self,
-        backbone: Backbone,
-        num_classes: int,
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
-        num_merged: int = 0,
-    ) -> None:
-        super().__init__()
-        self.normalise = Normalize(mean, std)
-        self.backbone = backbone
-        self.head = (
-            BackgroundMergeHead(backbone.channels, num_classes, num_merged)
-            if num_merged
-            else BNHead(backbone.channels, num_classes)
-        )
-
-    def training_logits(self, images: Tensor) -> list[Tensor]:
-        """Returns the logits alone, `(B, C, H/14, W/14)`: there is no auxiliary head."""
-        return [self.head(self.features(images))]
-
-    def features(self, images: Tensor) -> Tensor:
-        """Returns what the head reads, `(B, channels, H/14, W/14)`; no gradients pass."""
-        maps: Tensor = self.backbone(self.normalise(images))
-        return maps
+def architectures(task: str) -> list[str]:
+    """Returns the architectures that there are for a task; those on a backbone come last."""
+    families = [family for own_task, family in NETS if own_task == task]
+    on_backbone = [name for name, info in BACKBONES.items() if info.family in families]
+    known = {info.family for info in BACKBONES.values()}
+    return [*(name for name in families if name not in known), *on_backbone]
 
 
-def check_arch(name: str) -> None:
-    """Raises ArtifactError where there is no such architecture."""
-    if name not in (*CONVOLUTIONAL, *CONFIGS):
-        known = ", ".join([*CONVOLUTIONAL, *CONFIGS])
-        raise ArtifactError(f"No architecture '{name}'; expected one of {known}.")
+def check_arch(name: str, task: str) -> None:
+    """Raises ArtifactError where a task has no such architecture."""
+    if name not in (known := architectures(task)):
+        raise ArtifactError(f"No {task} architecture '{name}'; expected one of {', '.join(known)}.")
+
+
+def is_convolutional(arch: str) -> bool:
+    """Tells whether an architecture's graph takes images of any size that its stride divides."""
+    return arch not in BACKBONES or BACKBONES[arch].is_convolutional
+
+
+def find_backbone(net: nn.Module) -> Backbone | None:
+    """Returns the backbone that a network is built on; None where it has none."""
+    return next((part for part in net.children() if isinstance(part, Backbone)), None)
 
 
 def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
     """Builds the network that a spec describes.
 
     Args:
-        spec: `arch`, `classes`, `merged`, `layers`, `mean` and `std` decide.
-        backbone: For DINOv2; None makes an empty one whose weights are loaded afterwards.
+        spec: `arch`, `outputs`, `merged`, `layers`, `mean` and `std` decide.
+        backbone: For an architecture on a backbone; None makes one whose weights are drawn anew.
 
     Raises:
         ArtifactError: There is no such architecture.
     """
-    num_classes = len(spec.classes)
-    if spec.arch in CONVOLUTIONAL:
-        return CONVOLUTIONAL[spec.arch](num_classes, spec.mean, spec.std)
-    check_arch(spec.arch)
-    if backbone is None:
-        vit = DinoVisionTransformer(CONFIGS[spec.arch])
-        backbone = Backbone(vit, spec.layers, name=spec.arch, source=spec.backbone)
-    return SegmentationNet(backbone, num_classes, spec.mean, spec.std, len(spec.merged))
+    # A network with outputs for several tasks is registered by all of them.
+    task = "+".join(dict.fromkeys(output.task for output in spec.outputs))
+    check_arch(spec.arch, task)
+    info = BACKBONES.get(spec.arch)
+    if info and backbone is None:
+        backbone = info.build(spec.arch, spec.layers, spec.backbone)
+    return NETS[task, info.family if info else spec.arch](spec, backbone)

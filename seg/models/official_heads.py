@@ -12,7 +12,7 @@ from torch import Tensor
 from seg._version import __version__
 from seg.errors import ArtifactError, SpecMismatch
 from seg.files.checksum import sha256_of
-from seg.models.backbones.vit import CONFIGS
+from seg.models.backbones.registry import DINOV2, DINOV2_URL, PublishedFile, backbone_info
 from seg.models.base import Net
 from seg.models.class_names import BACKGROUND, BY_COUNT
 from seg.models.nets import build_net
@@ -40,7 +40,7 @@ def find_head(name: str) -> Path:
             f"No head at {path}; expected a file, or an official name such as "
             "dinov2_vits14_voc2012_ms_head.pth."
         )
-    return find_file(name, match[1])
+    return find_file(PublishedFile(name=name, url=f"{DINOV2_URL}/{match[1]}/{name}"))
 
 
 def arch_of(path: Path) -> str:
@@ -145,42 +145,44 @@ def assemble(
         input_hw: Size that images are fitted into.
 
     Returns:
-        The network in eval mode, and its spec: an ordinary checkpoint's contents.
+        The network in eval mode, without gradients, and its spec: an ordinary checkpoint's
+        contents.
 
     Raises:
         ArtifactError: A file cannot be had or is foreign, or the head is not of that backbone.
         SpecMismatch: A class is unknown.
     """
     arch, head = arch or arch_of(path), read_head(path)
-    if arch not in CONFIGS:
-        raise ArtifactError(f"No backbone '{arch}'; expected one of {', '.join(CONFIGS)}.")
     count, channels = head["conv_seg.weight"].shape[:2]
-    config = CONFIGS[arch]
-    blocks = {config.embed_dim: 1, 4 * config.embed_dim: 4}.get(channels)
+    info = backbone_info(arch)
+    width, depth = info.channels[-1], len(info.channels)
+    blocks = {width: 1, 4 * width: 4}.get(channels)
+    if info.family != DINOV2:
+        raise ArtifactError(f"{path} is a head of DINOv2; {arch} is another backbone. Say --arch.")
     if blocks is None:
         raise ArtifactError(
-            f"{path} reads {channels} channels; {arch} gives {config.embed_dim} (linear) or "
-            f"{4 * config.embed_dim} (ms). Say --arch."
+            f"{path} reads {channels} channels; {arch} gives {width} (linear) or "
+            f"{4 * width} (ms). Say --arch."
         )
     if count not in BY_COUNT:
         raise ArtifactError(
             f"{path} scores {count} classes; expected {' or '.join(map(str, BY_COUNT))}."
         )
     state, classes, merged = select(head, BY_COUNT[count], wanted)
-    vit = load_backbone(arch, backbone, range(config.depth - blocks, config.depth))
+    vit = load_backbone(arch, backbone, range(depth - blocks, depth))
     spec = ModelSpec(
         arch=arch,
         outputs=segmentation_outputs(classes),
         merged=merged,
         input_hw=input_hw,
-        stride=vit.patch_size,
+        stride=vit.stride,
         layers=vit.layers,
         backbone=f"{vit.source}; head {path.name} sha256:{sha256_of(path)[:16]}",
         made_with=f"dinoseg {__version__}, torch {torch.__version__}",
     )
     net = build_net(spec, vit)
     net.get_submodule("head").load_state_dict(state, strict=True)
-    return net.eval(), spec
+    return net.eval().requires_grad_(False), spec
 
 
 def _problem(name: str, names: Sequence[str]) -> str:

@@ -38,10 +38,10 @@ def describe_run(
 
 def _weights(config: ReproduceConfig) -> str:
     """Says which weights these are, and whether they are the file whose hash is published."""
-    from seg.models.official_weights import KNOWN_FILES
+    from seg.models.backbones.registry import BACKBONES
 
     got = sha256_of(config.backbone)
-    known = KNOWN_FILES.get(config.arch, (0, ""))[1]
+    known = BACKBONES[config.arch].weights.sha256
     verdict = "Meta's published file" if got == known else "**not a file whose hash is published**"
     return f"{config.backbone.name}, sha256 {got}: {verdict}"
 

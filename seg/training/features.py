@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from seg.errors import SegError
-from seg.models.nets import SegmentationNet
+from seg.models.segmentation import LinearSegmentationNet
 from seg.results import Float32, UInt8
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec
@@ -21,7 +21,7 @@ from seg.training.cache import Cache, Float16, Key, entry_bytes, gigabytes
 from seg.training.precision import autocast
 
 
-def backbone_id(net: SegmentationNet, spec: ModelSpec) -> dict[str, Any]:
+def backbone_id(net: LinearSegmentationNet, spec: ModelSpec) -> dict[str, Any]:
     """Returns what features depend on beside the picture: names, layers, and a hash of weights."""
     weights = hashlib.sha256()
     for name, tensor in net.backbone.state_dict().items():
@@ -53,7 +53,7 @@ class Features:
 
     def __init__(
         self,
-        net: SegmentationNet,
+        net: LinearSegmentationNet,
         batches: Batches,
         cache: Cache,
         device: torch.device,
@@ -124,8 +124,8 @@ class Features:
 
     def _bytes_of_a_view(self) -> int:
         height, width = self.batches.letterbox.canvas_hw
-        patch = self.net.backbone.patch_size
-        grid = height // patch, width // patch, self.net.backbone.channels
+        patch = self.net.backbone.stride
+        grid = height // patch, width // patch, sum(self.net.backbone.channels)
         return entry_bytes(grid, (height, width))
 
     def _run(self, images: Tensor, precision: str) -> Float16:
@@ -150,7 +150,7 @@ class CachedRuntime(TorchRuntime):
     """
 
     def __init__(
-        self, net: SegmentationNet, spec: ModelSpec, device: torch.device, features: Features
+        self, net: LinearSegmentationNet, spec: ModelSpec, device: torch.device, features: Features
     ) -> None:
         super().__init__(net.head, spec, device)
         self.features, self.offers_tensors = features, False  # the cache is the processor's

@@ -1,19 +1,17 @@
 """The network that is trained: how it is made, and what is in it."""
 
 import dataclasses
-from pathlib import Path
-from typing import cast
 
 import torch
 
 from seg._version import __version__
-from seg.models.backbones import efficientnet_lite
+from seg.models.backbones.registry import BACKBONES
 from seg.models.base import Net, count_parameters
-from seg.models.lite import EfficientNetLiteNet
 from seg.models.nets import build_net
 from seg.models.official_weights import load_backbone
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.config import SegmentationConfig
+from seg.training.optim import freeze
 
 
 def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
@@ -30,26 +28,18 @@ def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
         stride=32,
         made_with=f"dinoseg {__version__}, torch {torch.__version__}",
     )
-    if config.arch == "lite":
+    info = BACKBONES.get(config.arch)
+    if info is None:
         return build_net(spec), spec
-    if config.arch == "efficientnet_lite0":
-        # A training that starts from a trained model needs no other weights.
-        return _pretrained(spec, "random" if config.init else config.backbone)
+    spec = dataclasses.replace(spec, mean=info.mean, std=info.std, stride=info.patch_size)
+    if config.init and info.is_convolutional:
+        # It is trained, so its weights come from the trained model, too.
+        return build_net(spec), spec
     backbone = load_backbone(config.arch, config.backbone, config.layers or None)
-    spec = dataclasses.replace(
-        spec, stride=backbone.patch_size, layers=backbone.layers, backbone=backbone.source
-    )
+    if not info.is_convolutional:
+        freeze(backbone)
+    spec = dataclasses.replace(spec, layers=backbone.layers, backbone=backbone.source)
     return build_net(spec, backbone), spec
-
-
-def _pretrained(spec: ModelSpec, backbone: str | None) -> tuple[Net, ModelSpec]:
-    """Builds the network with ImageNet weights in its encoder, unless `backbone` is `random`."""
-    spec = dataclasses.replace(spec, mean=efficientnet_lite.MEAN, std=efficientnet_lite.STD)
-    net = cast(EfficientNetLiteNet, build_net(spec))
-    if backbone != "random":
-        path = Path(backbone) if backbone else efficientnet_lite.find_weights()
-        net.encoder.load_state_dict(efficientnet_lite.read_weights(path))
-    return net, spec
 
 
 def summary(net: Net, spec: ModelSpec) -> str:

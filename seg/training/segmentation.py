@@ -17,7 +17,7 @@ from seg.data.samples import DataSet
 from seg.data.split import select_validation_set
 from seg.errors import DataError, SegError, SpecMismatch
 from seg.models.base import Net
-from seg.models.nets import SegmentationNet
+from seg.models.segmentation import LinearSegmentationNet, SegmentationNet
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec
@@ -27,6 +27,7 @@ from seg.training.config import SegmentationConfig
 from seg.training.features import CachedRuntime, Features, backbone_id
 from seg.training.losses import Mix, distillation, segmentation_loss
 from seg.training.network import make_net
+from seg.training.optim import train_mode
 from seg.training.precision import autocast, resolve
 from seg.training.run import Row, Run, fingerprint, write_csv
 from seg.training.schedule import learning_rate
@@ -181,7 +182,7 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> tuple[float, float]:
         """Trains one epoch; returns the last learning rate and the mean loss."""
-        self.net.train()
+        train_mode(self.net)
         total, rate, steps = 0.0, 0.0, len(self.batches)
         views = (self.features or self.batches).epoch(epoch)
         bar = tqdm(views, f"epoch {epoch + 1}", steps, leave=False, disable=None)
@@ -214,10 +215,10 @@ class Trainer:
         inputs, labels = batch.inputs.to(self.device), batch.labels.to(self.device)
         with autocast(self.device, self.precision):
             if self.features:
-                outputs = [cast(SegmentationNet, self.net).head(inputs.float())]
+                outputs = [cast(LinearSegmentationNet, self.net).head(inputs.float())]
             else:
                 images = inputs.to(memory_format=torch.channels_last)
-                outputs = self.net.training_logits(images)
+                outputs = cast(SegmentationNet, self.net).training_logits(images)
         loss = segmentation_loss(outputs, labels, self.mix)
         if batch.soft is not None:
             soft, config = batch.soft.to(self.device), self.config
@@ -268,13 +269,13 @@ class Trainer:
         )
 
     def _cached(self, folder: Path) -> Features:
-        net = cast(SegmentationNet, self.net)
+        net = cast(LinearSegmentationNet, self.net)
         cache = Cache(folder, backbone_id(net, self.spec))
         return Features(net, self.batches, cache, self.device, self.precision)
 
     def _runtime(self) -> TorchRuntime:
         """The network as validation runs it."""
         if self.features:
-            net = cast(SegmentationNet, self.judged)
+            net = cast(LinearSegmentationNet, self.judged)
             return CachedRuntime(net, self.spec, self.device, self.features)
         return TorchRuntime(self.judged, self.spec, self.device)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from seg.errors import ArtifactError, SpecMismatch
 from seg.models.base import Net
 from seg.models.checkpoint import load_net
-from seg.models.nets import CONVOLUTIONAL
-from seg.spec import METADATA_KEY, ModelSpec
+from seg.models.nets import architectures, is_convolutional
+from seg.spec import METADATA_KEY, SEGMENTATION, ModelSpec
 
 FOLDED = ".weight_bias"  # what the exporter calls a batch norm that went into the weight before it
 SCORING = ("head.", "aux.")
@@ -89,10 +89,11 @@ def _read(path: Path) -> tuple[State, ModelSpec]:
         for part in model.graph.initializer
         if part.name.endswith((".weight", ".bias", FOLDED))
     }
-    if spec.arch not in CONVOLUTIONAL or spec.precision != "float32" or "head.weight" not in state:
+    convolutional = [arch for arch in architectures(SEGMENTATION) if is_convolutional(arch)]
+    if spec.arch not in convolutional or spec.precision != "float32" or "head.weight" not in state:
         raise ArtifactError(
             f"--init {path} is {spec.arch} in {spec.precision}; of ONNX files it takes "
-            f"{' and '.join(CONVOLUTIONAL)} in float32 alone. Take the checkpoint that it was "
+            f"{' and '.join(convolutional)} in float32 alone. Take the checkpoint that it was "
             "exported from."
         )
     return state, spec

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from seg.models.backbones.vit import CONFIGS, ViTConfig
+from seg.models.backbones.registry import BACKBONES, dinov2
+from seg.models.backbones.vit import ViTConfig
 
 APP = Path(__file__).resolve().parents[2] / "apps" / "benchmark_training.py"
 
@@ -17,7 +18,8 @@ def main():
 
 
 def test_both_trainings_stand_side_by_side(main, discs, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(CONFIGS, "tiny", ViTConfig(embed_dim=48, depth=4, num_heads=3))
+    config = ViTConfig(embed_dim=48, depth=4, num_heads=3)
+    monkeypatch.setitem(BACKBONES, "tiny", dinov2("tiny", config))
     args = ["--data", str(discs), "--arch", "tiny", "--backbone", "random", "--imgsz", "84", "84"]
     args += ["--epochs", "2", "--uncached-epochs", "1", "--views", "1", "--batch", "4"]
     report = tmp_path / "times.json"

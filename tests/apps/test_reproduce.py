@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from seg import cli
-from seg.models.backbones.vit import CONFIGS, ViTConfig
+from seg.models.backbones.registry import BACKBONES, dinov2
+from seg.models.backbones.vit import ViTConfig
 from seg.reproduce import steps
 
 
@@ -34,7 +35,8 @@ def penn_fudan(tmp_path):
 @pytest.fixture
 def words(tmp_path, golden, penn_fudan, monkeypatch):
     """The command line of a trial with four blocks of the small network."""
-    monkeypatch.setitem(CONFIGS, "dinov2_tiny14", ViTConfig(embed_dim=48, depth=4, num_heads=3))
+    config = ViTConfig(embed_dim=48, depth=4, num_heads=3)
+    monkeypatch.setitem(BACKBONES, "dinov2_tiny14", dinov2("dinov2_tiny14", config))
     with np.load(golden / "vit_tiny14_state.npz") as file:
         kept = [key for key in file if not re.match(r"blocks\.([4-9]|1\d)\.", key)]
         torch.save({key: torch.from_numpy(file[key]) for key in kept}, tmp_path / "tiny.pth")

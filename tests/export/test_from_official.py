@@ -13,6 +13,7 @@ from seg import ArtifactError, Segmenter, SpecMismatch, cli
 from seg.models import official_heads
 from seg.models import official_weights as official
 from seg.models.backbones import vit
+from seg.models.backbones.registry import BACKBONES, dinov2
 from seg.models.checkpoint import load_net
 from seg.models.class_names import ADE20K, VOC2012
 from seg.models.official_heads import assemble, find_head, read_head
@@ -25,7 +26,7 @@ def tiny():
     """A DINOv2 of 24 channels, as wide as the maps of the golden heads."""
     with pytest.MonkeyPatch.context() as patch:
         config = vit.ViTConfig(embed_dim=24, depth=12, num_heads=3)
-        patch.setitem(vit.CONFIGS, "tiny24", config)
+        patch.setitem(BACKBONES, "tiny24", dinov2("tiny24", config))
         yield
 
 

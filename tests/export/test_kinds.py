@@ -16,11 +16,11 @@ from seg.exporting import onnx_graph
 from seg.exporting.onnx_export import fit_to_video
 from seg.imaging.image_io import photo
 from seg.imaging.letterbox import Letterbox
-from seg.models.backbone import Backbone
-from seg.models.backbones import vit
+from seg.models.backbones.dinov2 import DinoBackbone
+from seg.models.backbones.registry import BACKBONES, dinov2
 from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
 from seg.models.checkpoint import load_net, save_net
-from seg.models.nets import SegmentationNet
+from seg.models.segmentation import LinearSegmentationNet
 from seg.runtimes.open import open_runtime
 from seg.runtimes.ort import run_graph
 from seg.spec import ModelSpec, segmentation_outputs
@@ -34,9 +34,9 @@ def dino(tmp_path_factory):
     """A checkpoint of a tiny DINOv2, one block of 48, that tells bright patches from dark."""
     with pytest.MonkeyPatch.context() as patch:
         tiny = ViTConfig(embed_dim=48, depth=1, num_heads=3)
-        patch.setitem(vit.CONFIGS, "tiny14", tiny)
+        patch.setitem(BACKBONES, "tiny14", dinov2("tiny14", tiny))
         torch.manual_seed(0)
-        backbone = Backbone(DinoVisionTransformer(tiny), name="tiny14", source="random")
+        backbone = DinoBackbone(DinoVisionTransformer(tiny), name="tiny14", source="random")
         spec = ModelSpec(
             arch="tiny14",
             outputs=segmentation_outputs(CLASSES),
@@ -44,10 +44,10 @@ def dino(tmp_path_factory):
             stride=14,
             layers=backbone.layers,
         )
-        net = SegmentationNet(backbone, 2, spec.mean, spec.std)
+        net = LinearSegmentationNet(backbone, 2, spec.mean, spec.std)
         bright, dark = (torch.full((1, 3, 70, 98), value) for value in (0.9, 0.1))
         with torch.inference_mode():
-            maps = [backbone(net.normalise(images))[0].mean((1, 2)) for images in (dark, bright)]
+            maps = [net.features(images)[0].mean((1, 2)) for images in (dark, bright)]
         way = (maps[1] - maps[0]).clone()
         net.head.conv_seg.weight.data = torch.stack([-way, way])[:, :, None, None]
         net.head.conv_seg.bias.data[1] = -2 * way @ (maps[0] + maps[1]) / 2

@@ -12,10 +12,12 @@ from export import to_onnx
 from seg import ParityError, Segmenter, cli
 from seg.exporting import onnx_export, onnx_graph
 from seg.imaging.image_io import photo
-from seg.models.backbone import Backbone
+from seg.models.backbones.dinov2 import DinoBackbone
+from seg.models.backbones.registry import BACKBONES, dinov2
 from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
 from seg.models.checkpoint import save_net
-from seg.models.nets import SegmentationNet, build_net
+from seg.models.nets import build_net
+from seg.models.segmentation import LinearSegmentationNet
 from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.verification.self_test import verify
@@ -37,12 +39,11 @@ def lite(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dino(tmp_path_factory, module_patch):
     """A checkpoint of a tiny DINOv2, 48 wide, under a name of its own."""
-    from seg.models.backbones import vit
 
     tiny = ViTConfig(embed_dim=48, depth=12, num_heads=3)
-    module_patch.setitem(vit.CONFIGS, "tiny14", tiny)
+    module_patch.setitem(BACKBONES, "tiny14", dinov2("tiny14", tiny))
     torch.manual_seed(0)
-    backbone = Backbone(DinoVisionTransformer(tiny), name="tiny14", source="random")
+    backbone = DinoBackbone(DinoVisionTransformer(tiny), name="tiny14", source="random")
     spec = ModelSpec(
         arch="tiny14",
         outputs=segmentation_outputs(CLASSES),
@@ -50,7 +51,7 @@ def dino(tmp_path_factory, module_patch):
         stride=14,
         layers=backbone.layers,
     )
-    net = SegmentationNet(backbone, 2, spec.mean, spec.std)
+    net = LinearSegmentationNet(backbone, 2, spec.mean, spec.std)
     torch.nn.init.normal_(net.head.conv_seg.weight)
     path = tmp_path_factory.mktemp("dino") / "dino.pt"
     save_net(path, net, spec)

@@ -17,7 +17,8 @@ from seg.benchmark.entries import Entry
 from seg.benchmark.parity_check import check
 from seg.exporting.precision import convert_precision
 from seg.exporting.precision_modes import PrecisionMode
-from seg.models.backbones import vit
+from seg.models.backbones.registry import BACKBONES, dinov2
+from seg.models.backbones.vit import ViTConfig
 from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import build_net
 from seg.runtimes.engine_metadata import EngineMetadata
@@ -352,8 +353,8 @@ def checkpoint(folder, spec):
 @pytest.fixture
 def tiny14(monkeypatch, tmp_path):
     """A checkpoint of a tiny DINOv2."""
-    tiny = vit.ViTConfig(embed_dim=48, depth=1, num_heads=3)
-    monkeypatch.setitem(vit.CONFIGS, "tiny14", tiny)
+    tiny = ViTConfig(embed_dim=48, depth=1, num_heads=3)
+    monkeypatch.setitem(BACKBONES, "tiny14", dinov2("tiny14", tiny))
     return checkpoint(tmp_path, dataclasses.replace(SPEC, arch="tiny14", stride=14, layers=(0,)))
 
 
@@ -471,8 +472,8 @@ def _no_dino(checked):
 
 
 def test_the_random_dinov2_is_one(tmp_path, monkeypatch):
-    tiny = vit.ViTConfig(embed_dim=48, depth=4, num_heads=3)
-    monkeypatch.setitem(vit.CONFIGS, "dinov2_vits14", tiny)
+    tiny = ViTConfig(embed_dim=48, depth=4, num_heads=3)
+    monkeypatch.setitem(BACKBONES, "dinov2_vits14", dinov2("dinov2_vits14", tiny))
     for name in ("one.pt", "two.pt"):
         trt_check.random_dinov2(tmp_path / name)
     net, spec = load_net(tmp_path / "one.pt")

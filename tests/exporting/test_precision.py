@@ -15,9 +15,9 @@ from seg.exporting.onnx_graph import write_onnx
 from seg.exporting.precision import convert_precision, has_fp32_ops
 from seg.exporting.precision_modes import PrecisionMode
 from seg.imaging.image_io import photo
-from seg.models.backbone import Backbone
+from seg.models.backbones.dinov2 import DinoBackbone
 from seg.models.backbones.vit import DinoVisionTransformer, ViTConfig
-from seg.models.nets import SegmentationNet
+from seg.models.segmentation import LinearSegmentationNet
 from seg.runtimes.fake import FakeRuntime
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.verification.parity import compare
@@ -34,8 +34,8 @@ def dino(tmp_path_factory):
     """A tiny DINOv2 whose masks have people and background in them."""
     torch.manual_seed(0)
     vit = DinoVisionTransformer(ViTConfig(embed_dim=48, depth=4, num_heads=3))
-    backbone = Backbone(vit, name="tiny14", source="random")
-    net = SegmentationNet(backbone, 2, SPEC.mean, SPEC.std)
+    backbone = DinoBackbone(vit, name="tiny14", source="random")
+    net = LinearSegmentationNet(backbone, 2, SPEC.mean, SPEC.std)
     for module in net.modules():
         if isinstance(module, torch.nn.LayerNorm):  # equal ones would be exported as one
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)

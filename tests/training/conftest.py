@@ -2,7 +2,8 @@
 
 import pytest
 
-from seg.models.backbones.vit import CONFIGS, ViTConfig
+from seg.models.backbones.registry import BACKBONES, dinov2
+from seg.models.backbones.vit import ViTConfig
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +15,7 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture
 def tiny(monkeypatch):
     """Makes `--arch tiny` an architecture; returns its flags."""
-    monkeypatch.setitem(CONFIGS, "tiny", ViTConfig(embed_dim=48, depth=4, num_heads=3))
+    config = ViTConfig(embed_dim=48, depth=4, num_heads=3)
+    monkeypatch.setitem(BACKBONES, "tiny", dinov2("tiny", config))
     args = ["--arch", "tiny", "--backbone", "random", "--imgsz", "84", "84", "--batch", "4"]
     return [*args, "--precision", "float32", "--views", "2"]

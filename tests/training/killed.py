@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from seg import cli
-from seg.models.backbones.vit import CONFIGS, ViTConfig
+from seg.models.backbones.registry import BACKBONES, dinov2
+from seg.models.backbones.vit import ViTConfig
 from train import main
 
 GOLDEN = ViTConfig(embed_dim=48, depth=12, num_heads=3)
@@ -35,6 +36,6 @@ def kill_at(suffix: str, count: int) -> None:
 if __name__ == "__main__":
     threads, suffix, count, *words = sys.argv[1:]
     torch.set_num_threads(int(threads))
-    CONFIGS["golden"] = GOLDEN
+    BACKBONES["golden"] = dinov2("golden", GOLDEN)
     kill_at(suffix, int(count))
     raise SystemExit(cli.run(main, words))

@@ -63,7 +63,8 @@ def files(folder):
 def test_the_cache_holds_what_the_backbone_says_of_the_view(tiny, discs, tmp_path):
     got = trainer(discs, tmp_path)
     images, labels, _ = got.batches.numbered(3, 1)
-    expected = got.net.backbone(got.net.normalise(images))[0].half().permute(1, 2, 0)
+    tokens = got.net.backbone(got.net.normalise(images))
+    expected = torch.cat(tokens.maps, 1)[0].half().permute(1, 2, 0)
     for _ in range(2):
         maps, seen = got.features.view(3, 1)
         np.testing.assert_array_equal(maps, expected.numpy())
@@ -211,9 +212,12 @@ def fill_elsewhere(discs, folder):
     """Fills a cache in a process of its own, without an end."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from seg.models.backbones.vit import CONFIGS, ViTConfig\n"
-        "CONFIGS['tiny'] = ViTConfig(embed_dim=48, depth=4, num_heads=3)\n"
-        "import time; from seg.models.backbone import Backbone; forward = Backbone.forward\n"
+        "from seg.models.backbones.registry import BACKBONES, dinov2\n"
+        "from seg.models.backbones.vit import ViTConfig\n"
+        "config = ViTConfig(embed_dim=48, depth=4, num_heads=3)\n"
+        "BACKBONES['tiny'] = dinov2('tiny', config)\n"
+        "import time; from seg.models.backbones.dinov2 import DinoBackbone as Backbone\n"
+        "forward = Backbone.forward\n"
         # Slow enough to be stopped in the middle, on any machine.
         "Backbone.forward = lambda self, x: (time.sleep(0.02), forward(self, x))[1]\n"
         "sys.path.append(sys.argv[1])\n"

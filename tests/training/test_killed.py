@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from seg import cli
-from seg.models.backbones.vit import CONFIGS
+from seg.models.backbones.registry import BACKBONES, dinov2
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
@@ -103,7 +103,7 @@ def test_a_killed_command_ends_as_an_uninterrupted_one(
     name, discs, weights, teacher, wholes, tmp_path, tmp_path_factory, monkeypatch
 ):
     case = CASES[name]
-    monkeypatch.setitem(CONFIGS, "golden", GOLDEN)
+    monkeypatch.setitem(BACKBONES, "golden", dinov2("golden", GOLDEN))
     words = [word.format(discs=discs, weights=weights, teacher=teacher) for word in case.words]
 
     def place(folder):

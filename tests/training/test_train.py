@@ -21,6 +21,7 @@ from seg.models.nets import build_net
 from seg.models.official_weights import load_backbone
 from seg.training.config import SegmentationConfig
 from seg.training.network import make_net, summary
+from seg.training.optim import train_mode
 from train import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,7 +149,7 @@ def test_the_frozen_backbone_is_bit_identical_after_training(discs, tmp_path, ca
 def test_the_spec_says_that_weights_are_random():
     net, spec = make_net(SegmentationConfig(backbone="random"))
     assert "random" in spec.backbone and "random" in summary(net, spec)
-    net.train()
+    train_mode(net)
     assert not net.backbone.training and net.head.training
 
 

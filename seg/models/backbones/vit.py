@@ -63,8 +63,8 @@ CONFIGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokens of some images after one of the network's blocks.
+class BlockTokens:
+    """BlockTokens of some images after one of the network's blocks.
 
     Attributes:
         cls: `(B, D)`, one token for the whole image.
@@ -126,7 +126,7 @@ class DinoVisionTransformer(nn.Module):
         """Returns the normalized class token, `(B, D)`; arguments as `intermediate_tokens`."""
         return self.forward_features(images).cls
 
-    def forward_features(self, images: Tensor, masks: Tensor | None = None) -> Tokens:
+    def forward_features(self, images: Tensor, masks: Tensor | None = None) -> BlockTokens:
         """Returns the tokens after the last block and the final norm, as `intermediate_tokens`."""
         return self.intermediate_tokens(images, [self.config.depth - 1], masks=masks)[0]
 
@@ -143,7 +143,7 @@ class DinoVisionTransformer(nn.Module):
         *,
         norm: bool = True,
         masks: Tensor | None = None,
-    ) -> list[Tokens]:
+    ) -> list[BlockTokens]:
         """Runs the network as far as needed and returns the tokens after some of its blocks.
 
         Args:
@@ -161,7 +161,7 @@ class DinoVisionTransformer(nn.Module):
         """
         self.check_layers(layers)
         tokens = self.embed(images, masks)
-        taken: dict[int, Tokens] = {}
+        taken: dict[int, BlockTokens] = {}
         for index, block in enumerate(self.blocks[: max(layers) + 1]):
             tokens = block(tokens)
             if index in layers:
@@ -190,9 +190,9 @@ class DinoVisionTransformer(nn.Module):
         registers = self.register_tokens.expand(batch, -1, -1)
         return torch.cat((tokens[:, :1], registers, tokens[:, 1:]), dim=1)
 
-    def _split(self, tokens: Tensor, grid_hw: Size) -> Tokens:
+    def _split(self, tokens: Tensor, grid_hw: Size) -> BlockTokens:
         first = 1 + self.config.registers
-        return Tokens(tokens[:, 0], tokens[:, 1:first], tokens[:, first:], grid_hw)
+        return BlockTokens(tokens[:, 0], tokens[:, 1:first], tokens[:, first:], grid_hw)
 
 
 def check_input(images: Tensor) -> None:
