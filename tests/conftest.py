@@ -36,6 +36,15 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "dinoseg")
 
 
+@pytest.fixture(autouse=True)
+def signals_restored() -> Iterator[None]:
+    """Undoes what a command does at its end: it ignores signals while its process goes away."""
+    kept = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder with the real material, beside the checkout or named by DINOSEG_DATA."""
