@@ -1,6 +1,5 @@
 """Writing files: whole or not at all, and never over another without being asked."""
 
-import itertools
 import os
 import secrets
 import time
@@ -80,10 +79,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         raise _failure(path, error) from error
     try:
         yield part
-        if overwrite:
-            part.replace(path)
-        else:
-            _rename_to_new(part, path)
+        published = publish(part, path, overwrite)
     except OSError as error:
         if error.filename not in (None, str(part)):  # another file's fault, such as an input's
             raise
@@ -91,30 +87,41 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+    if published != path:
+        raise ArtifactError(
+            f"{path} was made by another program meanwhile; this one is {published}."
+        )
 
 
-def _rename_to_new(part: Path, path: Path) -> None:
-    """Gives a file its name, or one like it where another file has taken that meanwhile."""
-    if _link(part, path):
-        return
-    other = next(
-        name
-        for number in itertools.count(2)
-        if _link(part, name := path.with_stem(f"{path.stem}-{number}"))
-    )
-    raise ArtifactError(f"{path} was made by another program meanwhile; this one is {other}.")
+def publish(part: Path, path: Path, overwrite: bool) -> Path:
+    """Renames a finished file; never replaces another one unless `overwrite` is on.
+
+    Returns:
+        `path`, or a free name beside it.
+    """
+    if overwrite:
+        part.replace(path)
+        return path
+    number, target = 1, path
+    while not _rename_new(part, target):
+        number += 1
+        target = path.with_stem(f"{path.stem}-{number}")
+    return target
 
 
-def _link(part: Path, path: Path) -> bool:
-    """Gives a file a second name, in one step where the disk has links; False if it is taken."""
+def _rename_new(part: Path, path: Path) -> bool:
+    """Renames where nothing is at `path`; returns False where something is."""
     try:
-        path.hardlink_to(part)
+        path.hardlink_to(part)  # unlike rename, it never replaces
     except FileExistsError:
         return False
-    except OSError:  # a disk without hard links, such as FAT
+    except OSError:  # a file system without hard links, such as FAT
         if path.exists():
             return False
         part.rename(path)
+        return True
+    with suppress(OSError):  # the file has its name; a second one does no harm
+        part.unlink()
     return True
 
 

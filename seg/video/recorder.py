@@ -7,13 +7,13 @@ import threading
 from pathlib import Path
 
 from seg.errors import ArtifactError, SourceError
-from seg.files.atomic import check_writable
+from seg.files.atomic import check_writable, publish
 from seg.results import UInt8
 from seg.video.base import Frame, Processed, Sink
 from seg.video.interrupts import HeldInterrupts
 from seg.video.meter import Meter
 from seg.video.mp4 import Encoder, count_frames, put_index_first
-from seg.video.recording_file import FFmpegFile, RecordingFile, publish
+from seg.video.recording_file import FFmpegFile, RecordingFile
 
 AHEAD = 8  # images that wait for the encoder; 22 MB at 1280x720
 

@@ -106,37 +106,6 @@ class RecordingFile(FFmpegFile):
         self._file.close()
 
 
-def publish(part: Path, path: Path, overwrite: bool) -> Path:
-    """Renames a finished file; never replaces another one unless `overwrite` is on.
-
-    Returns:
-        `path`, or a free name beside it.
-    """
-    if overwrite:
-        part.replace(path)
-        return path
-    number, target = 1, path
-    while not _rename_new(part, target):
-        number += 1
-        target = path.with_stem(f"{path.stem}-{number}")
-    return target
-
-
-def _rename_new(part: Path, path: Path) -> bool:
-    """Renames where nothing is at `path`; returns False where something is."""
-    try:
-        os.link(part, path)  # unlike rename, it never replaces
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
-        if path.exists():
-            return False
-        part.rename(path)
-        return True
-    part.unlink()
-    return True
-
-
 def _open_locked(path: Path) -> BinaryIO:
     """Opens a file for this process alone, and makes it where it is missing.
 
