@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
-    {"errors", "results", "spec", "kinds", "_version", "notes", "progress"},
+    {"errors", "results", "spec", "kinds", "_version", "progress"},
     {"files", "imaging", "models", "metrics"},
     {"runtimes", "video", "data"},
     {"predictors"},

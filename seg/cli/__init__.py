@@ -1,7 +1,8 @@
 """What the commands share: flags, exit codes, signals and the one logging handler."""
 
 from seg.cli.drawing import add_drawing_flags, check_paths_differ, overlay_of, show_results
-from seg.cli.flags import add_imgsz, add_model_flags, hw, note, open_predictor, parser, positive
+from seg.cli.flags import add_imgsz, add_model_flags, hw, open_predictor, parser, positive
+from seg.cli.logs import note
 from seg.cli.program import FAILED, INTERRUPTED, OK, run
 
 __all__ = [

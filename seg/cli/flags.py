@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seg.cli.logs import note
 from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.kinds import Device, Engine
-from seg.notes import note as note
 
 if TYPE_CHECKING:
     from seg.imaging.letterbox import Size

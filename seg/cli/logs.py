@@ -8,6 +8,11 @@ from contextlib import contextmanager
 PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: "}
 
 
+def note(text: str) -> None:
+    """Says something about a command's progress."""
+    logging.getLogger("dinoseg").info("%s", text)
+
+
 class StderrHandler(logging.Handler):
     """Writes each record as one line."""
 

@@ -1,5 +1,6 @@
 """Penn-Fudan: 170 street images with masks that number the people; downloaded when asked for."""
 
+import logging
 import tempfile
 import zipfile
 import zlib
@@ -11,7 +12,8 @@ from seg.errors import ArtifactError, SpecMismatch
 from seg.files.cache_folders import cache_folder
 from seg.files.download import fetch
 from seg.files.lock import open_locked
-from seg.notes import note
+
+log = logging.getLogger("dinoseg")
 
 FOLDER = "PennFudanPed"
 URL = "https://www.cis.upenn.edu/~jshi/ped_html/PennFudanPed.zip"
@@ -59,7 +61,7 @@ def download(cache: Path | None = None, url: str = URL, size: int | None = SIZE)
         cache.mkdir(parents=True, exist_ok=True)
         with open_locked(cache / f"{FOLDER}.lock"):
             if not is_official(place):  # another process may have brought it meanwhile
-                note(TERMS)
+                log.info("%s", TERMS)
                 _bring(archive, place, url, size)
     except (ArtifactError, OSError) as error:
         raise ArtifactError(

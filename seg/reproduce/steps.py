@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import logging
 import shlex
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ from typing import Any
 from seg.errors import SegError
 from seg.files.atomic import atomic_write
 from seg.files.checksum import sha256_of
-from seg.notes import note
+
+log = logging.getLogger("dinoseg")
 
 ROOT = Path(__file__).resolve().parents[2]
 INTERRUPTED = 130
@@ -120,7 +122,7 @@ def _run(
     if record and record.fingerprint != fingerprint:
         record = None
     if record and record.output_sha256 and _hash(step.output) == record.output_sha256:
-        note(f"{title}: done already, on {record.date}")
+        log.info(f"{title}: done already, on {record.date}")
         return record
     is_resuming = bool(
         step.resumes and record and not record.output_sha256 and step.output.exists()
@@ -131,7 +133,7 @@ def _run(
         _clear(step.scratch)
         record = Record(fingerprint)
     command = (*step.command, "--resume" if is_resuming else "--overwrite")
-    note(f"{title}: {step.line}{' --resume' * is_resuming}")
+    log.info(f"{title}: {step.line}{' --resume' * is_resuming}")
     record, code = _execute(step, command, execute, file, record)
     if code == INTERRUPTED:
         raise KeyboardInterrupt

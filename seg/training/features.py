@@ -1,8 +1,8 @@
 """Features: batches and validation from a cache, where the backbone has run once for each view."""
 
 import hashlib
+import logging
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +19,8 @@ from seg.spec import ModelSpec
 from seg.training.batches import Batch, Batches
 from seg.training.cache import Cache, Float16, Key, entry_bytes, gigabytes
 from seg.training.precision import autocast
+
+log = logging.getLogger("dinoseg")
 
 
 def backbone_id(net: LinearSegmentationNet, spec: ModelSpec) -> dict[str, Any]:
@@ -73,10 +75,9 @@ class Features:
         missing = [(i, k) for i, k in views if self.cache.find(self._key(i, k)) is None]
         needed = len(missing) * self._bytes_of_a_view()
         free = self.cache.reserve(needed)
-        tqdm.write(
+        log.info(
             f"features of {len(views)} views, {len(views) - len(missing)} kept from before; "
             f"{gigabytes(needed)} more into {self.cache.folder}, {gigabytes(free)} are free",
-            file=sys.stderr,
         )
         # Two runs at once start at different places, and each skips what the other has made.
         start = os.getpid() % max(1, len(missing))

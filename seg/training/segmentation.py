@@ -2,7 +2,7 @@
 
 import itertools
 import json
-import sys
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +34,8 @@ from seg.training.schedule import learning_rate
 from seg.training.start import start_from
 from seg.training.teacher import Teacher
 from seg.training.validation import draw, validate
+
+log = logging.getLogger("dinoseg")
 
 DRAW_EVERY_S = 30.0
 START_BATCHES = 4  # whose statistics a start from folded weights needs
@@ -123,7 +125,7 @@ class Trainer:
         drawn = time.monotonic()
         for epoch in range(len(self.run.history), self.config.epochs):
             if self.run.is_stale(self.config.patience):
-                tqdm.write(f"stopped: no better IoU in {self.config.patience} epochs", sys.stderr)
+                log.info(f"stopped: no better IoU in {self.config.patience} epochs")
                 break
             started = time.monotonic()
             rate, loss = self._epoch(epoch)
@@ -147,10 +149,9 @@ class Trainer:
                 draw(self.run, segmenter, self.valid)
                 drawn = time.monotonic()
             watch(row)
-            tqdm.write(
+            log.info(
                 f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.4f}  val loss {val_loss:.4f}"
                 f"  IoU {row['iou']:.4f}  mIoU {row['miou']:.4f}  {row['seconds']:.0f} s",
-                file=sys.stderr,
             )
         draw(self.run, Segmenter(self._runtime()), self.valid)
         return self.run.history
@@ -242,7 +243,7 @@ class Trainer:
             drawn = itertools.islice(self.batches.epoch(0), START_BATCHES)
             return torch.cat([batch.inputs for batch in drawn]).to(self.device)
 
-        tqdm.write(start_from(path, self.net, self.spec, views), sys.stderr)
+        log.info("%s", start_from(path, self.net, self.spec, views))
 
     def _teacher(self, cache: Path) -> Teacher:
         config = self.config
@@ -251,7 +252,7 @@ class Trainer:
 
     def _ask(self, teacher: Teacher) -> None:
         """Has the teacher segment the images that it teaches or doubts, and reports its doubts."""
-        tqdm.write(f"teacher: {teacher.description()}", sys.stderr)
+        log.info(f"teacher: {teacher.description()}")
         batches = self.batches
         asked = [i for i, doubt in enumerate(batches.doubt) if self.config.soft or doubt]
         teacher.fill([batches.samples[i] for i in asked], [batches.digests[i] for i in asked])
@@ -263,9 +264,8 @@ class Trainer:
         ]
         if rows:
             write_csv(self.run.folder / "doubts.csv", rows)
-        tqdm.write(
+        log.info(
             f"in doubt, and learned from by neither: places in {len(rows)} pictures (doubts.csv)",
-            sys.stderr,
         )
 
     def _cached(self, folder: Path) -> Features:

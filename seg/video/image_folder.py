@@ -1,6 +1,7 @@
 """ImageFolder: one file, a folder or a pattern of still images, as a source."""
 
 import glob
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ import cv2
 from seg.errors import DataError, SourceError
 from seg.imaging.image_io import IMAGE_SUFFIXES, count_images, read_image
 from seg.imaging.native_stderr import image_complaints, opencv_silenced
-from seg.notes import note
 from seg.video.addresses import refuse_address
 from seg.video.base import Frame, Source
+
+log = logging.getLogger("dinoseg")
 
 
 class ImageFolder(Source):
@@ -64,9 +66,9 @@ class ImageFolder(Source):
                 self.failures.append(str(error))
                 continue
             if complaints:
-                note(f"{path}: parts of the image may be wrong ({complaints[0]})")
+                log.info(f"{path}: parts of the image may be wrong ({complaints[0]})")
             if (number := count_images(path)) > 1:
-                note(f"{path} holds {number} images; the first is used")
+                log.info(f"{path} holds {number} images; the first is used")
             yield Frame(image, index, float(index), name)
 
     def close(self) -> None:
@@ -87,7 +89,7 @@ def _find(text: str, is_recursive: bool) -> tuple[Path | None, list[Path]]:
     files = sorted(file for file in entries if file.is_file())
     images = [file for file in files if _is_image(file)]
     for file in sorted({*files} - {*images}):
-        note(f"skipped, not an image: {file}")
+        log.info(f"skipped, not an image: {file}")
     if not images:
         raise SourceError(f"There is no image in {text}; expected .jpg, .png and the like.")
     return root, images
@@ -99,7 +101,7 @@ def _entries(folder: Path, is_recursive: bool) -> Iterable[Path]:
     folders = [entry for entry in entries if entry.is_dir()]
     if not is_recursive and folders:
         number = "1 subfolder" if len(folders) == 1 else f"{len(folders)} subfolders"
-        note(f"{number} of {folder} left out; add --recursive to read them")
+        log.info(f"{number} of {folder} left out; add --recursive to read them")
         folders = []
     yield from (entry for entry in entries if not entry.is_dir())
     for inner in folders:

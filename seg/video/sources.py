@@ -1,5 +1,6 @@
 """Recordings: videos with an end, as files or at an address."""
 
+import logging
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,11 +9,12 @@ import av
 
 from seg.errors import SourceError
 from seg.imaging.letterbox import Size
-from seg.notes import note
 from seg.video.addresses import refuse_address
 from seg.video.base import Frame, Source
 from seg.video.decoding import Decoded, Decoder, NoVideo
 from seg.video.pixels import ImageConverter
+
+log = logging.getLogger("dinoseg")
 
 
 class Recording(Source):
@@ -72,15 +74,15 @@ class Recording(Source):
         """Names what is not obvious from the first frame."""
         width, height = self._decoder.stream.width, self._decoder.stream.height
         if self._decoder.num_videos > 1:
-            note(
+            log.info(
                 f"{self.name} has {self._decoder.num_videos} video streams; the one of "
-                f"{width}x{height} is read"
+                f"{width}x{height} is read",
             )
         square = self._convert.square_hw((height, width))
         if square != (height, width):
-            note(
+            log.info(
                 f"{self.name} has pixels that are not square: {width}x{height} is scaled to "
-                f"{square[1]}x{square[0]}"
+                f"{square[1]}x{square[0]}",
             )
 
     def _open(self) -> Decoder:

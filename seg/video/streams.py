@@ -1,5 +1,6 @@
 """Cameras and streams, live. The one place that opens them with OpenCV."""
 
+import logging
 import os
 import re
 import time
@@ -16,11 +17,12 @@ import cv2
 from seg.errors import SourceError
 from seg.imaging.letterbox import Size
 from seg.imaging.native_stderr import opencv_silenced
-from seg.notes import note
 from seg.results import UInt8
 from seg.video.addresses import redact
 from seg.video.base import Frame, Source
 from seg.video.sources import Recording, VideoFile
+
+log = logging.getLogger("dinoseg")
 
 RETRIES, FIRST_WAIT_S, LONGEST_WAIT_S = 8, 0.5, 10.0
 TIMEOUT_MS = 5000
@@ -64,9 +66,9 @@ class Camera(Source):
             self._capture.set(key, side)
         height, width = (round(self._capture.get(key)) for key in keys)
         if (height, width) != frame_hw:
-            note(
+            log.info(
                 f"camera {self.device} has no size {frame_hw[1]}x{frame_hw[0]}; "
-                f"it delivers {width}x{height}"
+                f"it delivers {width}x{height}",
             )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -137,7 +139,7 @@ class Stream(Source):
                 f"{self.shown} delivered no frame in {RETRIES} tries; is the sender on?"
             )
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**failures)
-        note(f"no frame from {self.shown}; try {failures + 1} of {RETRIES} in {wait_s:g} s")
+        log.info(f"no frame from {self.shown}; try {failures + 1} of {RETRIES} in {wait_s:g} s")
         self._capture.release()
         if not self.stop.wait(wait_s):
             self._capture = _open_stream(self.url, self.rtsp_transport)

@@ -45,7 +45,7 @@ def test_patience_counts_epochs_without_a_better_iou(scores, patience, is_stale)
 def test_a_training_that_gets_no_better_stops(tiny, discs, tmp_path, capsys):
     args = ["--data", str(discs), *tiny, "--views", "1", "--epochs", "30", "--patience", "1"]
     args += ["--lr", "1e-12", "--output", str(tmp_path / "run")]
-    assert main(args) == 0
+    assert cli.run(main, args) == 0
     rows = list(csv.DictReader((tmp_path / "run" / "log.csv").read_text().splitlines()))
     assert len(rows) < 30 and float(rows[-1]["iou"]) <= max(float(r["iou"]) for r in rows[:-1])
     assert "stopped: no better IoU in 1 epochs" in capsys.readouterr().err

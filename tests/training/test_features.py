@@ -160,14 +160,14 @@ def test_other_weights_are_another_backbone(tiny):
 
 def test_the_command_says_the_size_first_and_reads_the_second_time(tiny, discs, tmp_path, capsys):
     args = ["--data", str(discs), *tiny, "--epochs", "1", "--cache-dir", str(tmp_path / "mine")]
-    assert main([*args, "--output", str(tmp_path / "one")]) == 0
+    assert cli.run(main, [*args, "--output", str(tmp_path / "one")]) == 0
     # 12 pictures, 2 views: 2048 + 6 x 6 x 192 float16 + 84 x 84 labels, each.
     said = capsys.readouterr().err
     assert "features of 24 views, 0 kept from before; 0.00 GB more into" in said
     assert str(tmp_path / "mine") in said
     before = files(tmp_path / "mine")
     assert sorted({len(data) for data in before.values()})[-1] == 2048 + 6 * 6 * 192 * 2 + 84 * 84
-    assert main([*args, "--output", str(tmp_path / "two")]) == 0
+    assert cli.run(main, [*args, "--output", str(tmp_path / "two")]) == 0
     assert "24 kept from before" in capsys.readouterr().err
     assert files(tmp_path / "mine") == before
     one, two = (read_checkpoint(tmp_path / name / "last.pt")["state"] for name in ("one", "two"))
