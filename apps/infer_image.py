@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    args = build_parser().parse_args(argv)
     from contextlib import ExitStack
 
     from seg.video import loop
@@ -45,7 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.video.sinks import ImageFiles, MaskFolder
     from seg.video.window import Window
 
-    args = build_parser().parse_args(argv)
     source = ImageFolder(args.input, args.recursive)
     results = _results(source.paths, args.output)
     masks = [args.save_masks / f"{name}.png" for name in results] if args.save_masks else []

@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    args = build_parser().parse_args(argv)
     from contextlib import ExitStack
 
     from seg.video import loop
@@ -42,7 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.video.sources import VideoFile
     from seg.video.window import Window
 
-    args = build_parser().parse_args(argv)
     output: Path = args.output or Path(f"{args.input.stem}-overlay.mp4")
     cli.check_paths_differ([args.input], [output])
     meter = Meter()

@@ -46,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    args = build_parser().parse_args(argv)
     from contextlib import ExitStack
 
     from seg.video import loop
@@ -55,7 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.video.sinks import MaskFolder
     from seg.video.streams import open_source
 
-    args = build_parser().parse_args(argv)
     if args.output:
         cli.check_paths_differ([Path(args.input)], [args.output])
     meter = Meter()
