@@ -3,7 +3,7 @@
 # make test               install everything and run the tests
 # make person-lite        train the embedded model again, from the data sets in DATA; RESUME=1 goes on
 # make reproduce          download DINOv2 and Penn-Fudan, train, measure, write docs/RESULTS.md;
-#                         IMAGES="folder clip.mp4" adds pictures for lite to learn from DINOv2 on
+#                         IMAGES="folder clip.mp4" adds images to distill DINOv2 into lite on
 # make trt-check          with an NVIDIA GPU: build TensorRT engines, compare masks, print a report
 # make faults             plant the faults of tests/faults.toml one by one; the tests must catch them
 # make check              lint, types, tests: what must pass before a change lands

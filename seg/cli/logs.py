@@ -17,7 +17,7 @@ class StderrHandler(logging.Handler):
     """Writes each record as one line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a record; does nothing where stderr is closed, since nobody reads it."""
+        """Writes a record; does nothing where stderr is closed."""
         line = PREFIXES.get(record.levelno, "") + record.getMessage()
         tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
         try:

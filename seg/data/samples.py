@@ -43,7 +43,7 @@ class Sample:
     Attributes:
         image: The image.
         mask: Its labels; None is an image of one label, the table's first: the background, or
-            `IGNORE` where nobody labeled it.
+            `IGNORE` where it has no labels.
         table: 256 bytes, the label that each value of the mask stands for: `label_table`,
             `binary_table`, `instance_table` or `ignore_table`.
     """

@@ -14,7 +14,7 @@ class Report:
     Attributes:
         num_read: Frames that were read.
         num_frames: Frames that were processed and that every sink took.
-        num_dropped: Frames that a live source gave and nobody had time for.
+        num_dropped: Frames of a live source that came while the model was busy.
         damage: What the source lacks, in one line; empty for a whole one.
         wall_s: Seconds from the first frame asked for to the last sink closed.
         stages: Milliseconds that each stage took; several stages run at the same time.
