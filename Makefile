@@ -6,12 +6,14 @@
 #                         IMAGES="folder clip.mp4" adds images to distill DINOv2 into lite on
 # make trt-check          with an NVIDIA GPU: build TensorRT engines, compare masks, print a report
 # make faults             plant the faults of tests/faults.toml one by one; the tests must catch them
+# make soak               what make test does briefly, at length, in about an hour: damaged videos,
+#                         interrupts at any moment, the memory of 5,000 frames
 # make check              lint, types, tests: what must pass before a change lands
 PYTHON ?= python3
 BIN := .venv/bin
 OPENCV := $(shell grep '^opencv-python==' requirements.txt)
 
-.PHONY: demo test lint types check faults person-lite reproduce trt-check
+.PHONY: demo test lint types check faults soak person-lite reproduce trt-check
 demo: .venv/demo.stamp
 	$(BIN)/python apps/demo.py $(if $(VIDEO),--input "$(VIDEO)")
 
@@ -29,6 +31,12 @@ check: lint types test
 
 faults: .venv/all.stamp
 	$(BIN)/python tests/plant_faults.py
+
+soak: .venv/all.stamp
+	DINOSEG_SOAK=300 $(BIN)/python -m pytest tests/video/test_damage.py tests/video/test_interrupts.py
+	$(BIN)/python apps/demo.py
+	$(BIN)/python apps/soak.py --input demo/clip.mp4
+	$(BIN)/python apps/soak.py --input demo/clip.mp4 --runtime openvino
 
 DATA ?= ../shared/data
 go_on = $(if $(and $(RESUME),$(wildcard $(1)/last.pt)),--resume)

@@ -11,6 +11,7 @@ from pathlib import Path
 # The networks of tests are tiny: a second thread costs more than it brings, above all where
 # other processes have the cores. Every command that a test runs inherits it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that import ONNX Runtime by themselves
 
 import cv2
 import numpy as np

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 
 from seg.video.interrupts import HeldInterrupts, interrupts_pending
 
+NUM_INTERRUPTS = int(os.environ.get("DINOSEG_SOAK", "20"))
 only_posix = pytest.mark.skipif(sys.platform == "win32", reason="about POSIX signals")
 
 
@@ -69,7 +71,7 @@ def main(argv):
     loop.run(Noise(), Pass(), [writer])
     return 0
 moments = random.Random(0)
-for index in range(20):
+for index in range(int(sys.argv[1])):
     wait, ready = os.pipe()
     child = os.fork()
     if not child:
@@ -89,16 +91,17 @@ for index in range(20):
 
 
 @only_posix
-def test_twenty_interrupts_at_any_moment_leave_twenty_recordings(tmp_path):
+def test_interrupts_at_any_moment_leave_a_recording_each(tmp_path):
     """One or two each, up to half a second after the start."""
-    words = [sys.executable, "-c", RECORD]
+    words = [sys.executable, "-c", RECORD, str(NUM_INTERRUPTS)]
     runs = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert runs.stdout.split() == ["130"] * 20
+    assert runs.stdout.split() == ["130"] * NUM_INTERRUPTS
     said = runs.stderr.splitlines()
-    assert said.count("interrupted") == 20 and len(said) <= 40 and "Traceback" not in said
-    for index in range(20):
+    assert said.count("interrupted") == NUM_INTERRUPTS and len(said) <= 2 * NUM_INTERRUPTS
+    assert "Traceback" not in said
+    for index in range(NUM_INTERRUPTS):
         path = tmp_path / f"{index}.mp4"
         if path.exists():  # else it was stopped before the first frame
             with av.open(str(path)) as file:
                 assert len([*file.decode(video=0)]) == file.streams.video[0].frames > 0
-    assert 15 < len(list(tmp_path.iterdir())) <= 20
+    assert 0.75 * NUM_INTERRUPTS < len(list(tmp_path.iterdir())) <= NUM_INTERRUPTS
