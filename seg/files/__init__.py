@@ -1,1 +1,1 @@
-"""Files: safe writing, checksums, downloads, the default model."""
+"""Files: safe writing, checksums, downloads, cache folders, the default model."""
