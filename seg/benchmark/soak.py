@@ -13,6 +13,7 @@ from seg.video import loop
 from seg.video.base import Frame, Processed, Sink, Source
 from seg.video.meter import Meter
 from seg.video.pipeline import FramePredictor, Pipeline
+from seg.video.progress import Progress
 from seg.video.recorder import Mp4Writer
 from seg.video.sources import VideoFile
 
@@ -80,7 +81,7 @@ def soak(
         LoopedVideo(clip, last) as source,
     ):
         writer = Mp4Writer(Path(folder) / "out.mp4", fps=source.fps)
-        report = loop.run(source, pipeline, [writer, probe], meter)
+        report = loop.run(source, pipeline, [writer, probe, Progress(source)], meter)
     return Growth(first, last, probe.lowest(first), probe.lowest(last), report.fps)
 
 
@@ -89,15 +90,15 @@ class LoopedVideo(Source):
 
     def __init__(self, clip: Path, num_frames: int) -> None:
         super().__init__()
-        self._clip, self._num_frames = clip, num_frames
+        self._clip, self._length, self.num_frames = clip, num_frames, num_frames
         with VideoFile(clip) as once:
             self.fps = once.fps
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
-        while index < self._num_frames and not self.stop.is_set():
+        while index < self._length and not self.stop.is_set():
             with VideoFile(self._clip) as once:
-                for frame in islice(once, self._num_frames - index):
+                for frame in islice(once, self._length - index):
                     yield Frame(frame.image, index, index / (self.fps or 25.0))
                     index += 1
             if once.damage:

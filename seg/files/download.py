@@ -1,8 +1,9 @@
 """Downloads: one file over HTTP, resumed where it stopped and checked before it gets its name."""
 
 import http.client
+import logging
+import math
 import re
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -11,12 +12,12 @@ from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
-from tqdm import tqdm
-
 from seg.errors import ArtifactError
 from seg.files.checksum import sha256_of
 from seg.files.lock import length_of, open_locked
+from seg.progress import track
 
+logger = logging.getLogger("dinoseg")
 CHUNK = 1 << 20
 TIMEOUT_S = 30.0
 TRANSIENT = {408, 429, 500, 502, 503, 504}
@@ -49,7 +50,7 @@ def fetch(
     opener: Opener = urllib.request.urlopen,
     pauses_s: Sequence[float] = (0.5, 1.0, 2.0),
 ) -> None:
-    """Downloads a file, with progress on stderr.
+    """Downloads a file, and says so.
 
     Bytes go to `<path>.part` first. What is there from an attempt before, even one stopped by
     Ctrl-C, is continued where the server can; a file takes its name only when it is whole. Of
@@ -159,20 +160,18 @@ def _extent(response: Response, have: int) -> tuple[int, int | None]:
 
 def _save(url: str, response: Response, file: FileIO, start: int, total: int | None) -> None:
     """Writes a response behind the first `start` bytes of a file."""
-    name = Path(file.name).stem
-    every_s = 0.1 if sys.stderr.isatty() else 10.0  # a log wants few lines
-    bar = {"unit": "B", "unit_scale": True, "mininterval": every_s}
-    done = start
     if start == 0 and length_of(file):
         file.truncate(0)
-    with tqdm(desc=name, initial=start, total=total, **bar) as progress:
-        while chunk := response.read(CHUNK):
-            done += len(chunk)
-            if total is not None and done > total:
-                file.truncate(0)
-                raise ArtifactError(f"{url} sends more than the {total} bytes of this file.")
-            _write(file, chunk)
-            progress.update(len(chunk))
+    logger.info("Downloading %s%s.", url, f", {total / 1e6:.1f} MB" if total else "")
+    done = start
+    chunks = iter(lambda: response.read(CHUNK), b"")
+    num_chunks = math.ceil((total - start) / CHUNK) if total else None
+    for chunk in track(chunks, f"{Path(file.name).stem}, MiB", num_chunks):
+        done += len(chunk)
+        if total is not None and done > total:
+            file.truncate(0)
+            raise ArtifactError(f"{url} sends more than the {total} bytes of this file.")
+        _write(file, chunk)
     if total is not None and done != total:
         raise ConnectionError(f"the connection ended after {done} of {total} bytes")
 

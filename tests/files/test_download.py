@@ -106,14 +106,13 @@ def put_part(path, content):
     path.with_name("weights.pth.part").write_bytes(content)
 
 
-def test_a_file_arrives_whole_under_its_name_only(server, path, capsys):
+def test_a_file_arrives_whole_under_its_name_only(server, path, capsys, caplog):
     get(server, path, size=len(BODY), sha256=DIGEST)
     assert path.read_bytes() == BODY
     assert left_over(path) == ["weights.pth"]
     assert server.asked == [None]
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "weights.pth" in err
+    assert caplog.messages == [f"Downloading {server.url}, 2.1 MB."]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_cut_download_continues_where_it_stopped(server, path):
