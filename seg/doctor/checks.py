@@ -53,7 +53,7 @@ def check_model(path: Path) -> Check:
             if self_test.GOLDEN_KEY in segmenter.runtime.metadata:
                 tested = f"runs, {self_test.verify(segmenter)}"
             text = f"{path.name}: {tested}; {segmenter.description}; sha256 {sha256_of(path)}"
-    except SegError as error:
+    except (SegError, OSError) as error:
         return Check(MODEL, "fail", f"{path.name} does not run: {first_line(error)}")
     return Check(MODEL, "ok", text)
 

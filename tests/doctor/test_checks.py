@@ -1,5 +1,6 @@
 """Checks on machines that lack something, or where something is broken."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from seg.doctor.check import Check
 from seg.kinds import Engine
 from seg.runtimes import environment
 from seg.runtimes.fake import FakeRuntime
+from tests.conftest import as_user
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,16 @@ def test_the_network_that_tries_engines_returns_the_first_two_channels():
     onnx.checker.check_model(network, full_check=True)
     (logits,) = ReferenceEvaluator(network).run(None, {"images": images})
     np.testing.assert_array_equal(logits, images[:, :2])
+
+
+def test_a_model_that_may_not_be_read_fails_with_the_cause(open_folder):
+    (open_folder / "closed").mkdir()
+    shutil.copy(engines.TWO_CHANNELS, open_folder / "closed" / "model.onnx")
+    (open_folder / "closed").chmod(0)
+    with as_user():
+        found = checks.check_model(open_folder / "closed" / "model.onnx")
+    assert found.state == "fail" and "model.onnx does not run: " in found.text
+    assert "Permission denied" in found.text
 
 
 def test_caches_are_weighed(tmp_path, monkeypatch):
