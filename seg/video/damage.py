@@ -56,7 +56,8 @@ class Damage:
         if self.gaps:
             places = "1 place" if self.gaps == 1 else f"{self.gaps} places"
             parts.append(f"{self.gap_s:.2f} s are missing in {places}")
-        if self.tail_s >= 0.05:
+        is_short_tail = self.is_cut and not self.gaps and self.tail_s >= 0.05
+        if self.tail_s > TAIL_S or is_short_tail:
             parts.append(f"its last {self.tail_s:.1f} s are missing")
         if not parts:
             parts.append("its end is missing")
@@ -93,6 +94,12 @@ class DamageCounter:
     def is_short(self) -> bool:
         """Whether fewer frames came than packets; after the last."""
         return self._num_frames < self._num_expected
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the container lists its frames, so that `count_end` knows what is missing."""
+        name = self._file.format.name
+        return "mp4" in name or name == "avi"
 
     def count_time(self, packet: "av.Packet[Any]") -> None:
         """Notes how far a packet of any stream reaches."""

@@ -129,7 +129,8 @@ class Decoder:
         alone tells them from holes. It is read without a codec: logging deadlocks with threads.
         """
         is_doubtful = bool(self._pauses_s) or self.damage.tail_s > ROUNDING_S
-        if not self.damage and is_doubtful and _demuxer_errors(self._url):
+        is_counted = bool(self.damage) and self._counter.is_listed
+        if is_doubtful and not is_counted and _demuxer_errors(self._url):
             self.damage.add_gaps(self._pauses_s)
 
     def close(self) -> None:

@@ -22,15 +22,16 @@ NUM_FRAMES = 60
 SOAK = int(os.environ.get("DINOSEG_SOAK", "0"))
 FASTSTART = {"movflags": "+faststart"}
 TICK = Fraction(1, 25)
+CLUSTERS = {"cluster_time_limit": "400"}  # of Matroska: several in a short clip
 KINDS = {
     "h264.mp4": {"options": FASTSTART, "sound_s": 2.4, "gop": 10},
     "bframes.mp4": {"options": FASTSTART, "tune": None, "gop": 10},
-    "h264.mkv": {"sound_s": 2.4, "tune": None, "gop": 10},
+    "h264.mkv": {"sound_s": 2.4, "tune": None, "gop": 10, "options": CLUSTERS},
     "h264.avi": {"gop": 10, "clock": TICK},
     "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "clock": TICK},
     "empty chunks.avi": {"gop": 10},
     "sound.avi": {"gop": 10, "clock": TICK, "sound_s": 6.0},
-    "vp8.webm": {"codec": "libvpx", "gop": 5, "options": {"cluster_time_limit": "400"}},
+    "vp8.webm": {"codec": "libvpx", "gop": 5, "options": CLUSTERS},
     "png.mov": {"codec": "png", "pix_fmt": "rgb24", "options": FASTSTART},
 }
 CLUSTER, CUES = b"\x1f\x43\xb6\x75", b"\x1c\x53\xbb\x6b"  # of Matroska
@@ -127,6 +128,7 @@ def test_a_cut_is_said_however_short(whole, name, lost, tmp_path, count_frames):
     path.write_bytes(data[: round(len(data) * (1 - lost))])
     frames, damage = read(path)
     assert len(frames) == count_frames(path) > 0
+    assert "s are missing in" not in damage  # in the middle
     assert len(frames) == NUM_FRAMES or "is cut or damaged" in damage
 
 
@@ -214,6 +216,20 @@ def test_frames_that_an_avi_lacks_are_counted_where_its_sound_goes_on(whole, tmp
     frames, damage = read(tmp_path / "lost.avi")
     assert len(frames) == NUM_FRAMES - 10
     assert "10 frames could not be read" in damage
+
+
+def test_a_hole_is_counted_where_frames_beside_it_are_damaged_too(whole, tmp_path):
+    path = tmp_path / "hole.mkv"
+    data = bytearray(whole("h264.mkv").read_bytes())
+    with av.open(str(whole("h264.mkv"))) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+    middle = packets[15].pos + 12
+    data[middle : packets[40].pos] = bytes(packets[40].pos - middle)
+    path.write_bytes(data)
+    frames, damage = read(path)
+    lost_s = float(re.search(r"([\d.]+) s are missing in 1 place", damage)[1])
+    assert "1 frame could not be read" in damage and "its last" not in damage
+    assert abs(len(frames) + 25 * lost_s - NUM_FRAMES) <= 1
 
 
 def test_a_last_frame_that_is_cut_is_said_though_it_comes(whole, tmp_path):
