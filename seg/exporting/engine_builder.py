@@ -26,7 +26,7 @@ from seg.runtimes.base import Runtime
 from seg.runtimes.engine_metadata import EngineMetadata, GpuEnvironment
 from seg.runtimes.open import open_runtime
 from seg.runtimes.trt import TrtRuntime, deserialize
-from seg.spec import ModelSpec
+from seg.spec import METADATA_KEY, ModelSpec
 from seg.verification.export_check import compare_export
 from seg.verification.fitted_runtime import FittedRuntime
 from seg.verification.self_test import GOLDEN_KEY, record, verify_scores
@@ -146,7 +146,9 @@ class EngineBuilder:
         self.batch = request.batch or self.spec.batch or 1
         self.onnx_sha256, self.model = sha256_of(path), onnx.load(str(path))
         fitted = FittedRuntime(reference, self.spec.input_hw, self.spec.canvas_hw)
-        self.metadata = {GOLDEN_KEY: record(fitted)}
+        # With how far the ONNX file is from its own source, and with scores on the engine's canvas.
+        carried = {key: text for key, text in reference.metadata.items() if key != METADATA_KEY}
+        self.metadata = carried | {GOLDEN_KEY: record(fitted)}
 
     def build_first_passing(self) -> tuple[bytes, EngineMetadata]:
         """Returns the first engine whose results are its source's, and what it is.

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export import to_onnx
-from seg import Segmenter, cli
+from seg import Segmenter, cli, progress
 from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.verification.self_test import verify
@@ -144,6 +144,13 @@ def test_the_file_says_how_it_was_made(files, folder):
     assert said["pictures_sha256"] == hashlib.sha256("\n".join(listed).encode()).hexdigest()
     assert "ONNX Runtime" in json.loads(values["dinoseg.parity"])["source"]
     assert b"site-packages" not in (files / "int8.onnx").read_bytes()
+
+
+def test_measuring_ranges_says_how_far_it_is(files, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "INTERVAL_S", 0)
+    words = ["--precision", "int8", "--calibration", str(folder)]
+    assert export(files / "net.onnx", tmp_path / "int8.onnx", folder, *words) == 0
+    assert "measuring ranges: 3 of 6 (50%), about" in capsys.readouterr().err
 
 
 def test_ranges_of_the_wrong_images_leave_no_file(files, folder, tmp_path, capsys):

@@ -373,12 +373,15 @@ def test_a_checkpoint_of_any_size_becomes_an_engine_of_several_images(tensorrt, 
 
 def test_a_checkpoint_of_one_canvas_keeps_batch_and_images(tensorrt, tiny14):
     path = tiny14
-    assert build(path, "--batch", 2, "--precision", "float32") == 0
+    assert build(path, "--batch", 2, "--imgsz", 96, 40, "--precision", "float32") == 0
     metadata = metadata_of(path)
-    assert (metadata.batch, metadata.spec.batch, metadata.spec.canvas_hw) == (2, 2, (70, 98))
+    assert (metadata.batch, metadata.spec.batch, metadata.spec.canvas_hw) == (2, 2, (42, 98))
     assert metadata.parity["frames"] == 1  # those of --input, not the four photos
+    # The disc's frame gets 42x70 in the apps; the ONNX file's own record of that is kept.
+    record = json.loads(metadata.onnx_metadata["dinoseg.parity"])
+    assert record["in_apps"]["segmentation"]["frames"] == 1 and "torch" in record["source"]
     assert not [line for line in tensorrt.log if line.startswith("profile")]
-    images = np.random.default_rng(0).random((3, 3, 70, 98), np.float32)
+    images = np.random.default_rng(0).random((3, 3, 42, 98), np.float32)
     with Segmenter(path.with_suffix(".engine")) as built, Segmenter(path, "cpu") as source:
         got, expected = (one.runtime.run(images)["logits"] for one in (built, source))
     np.testing.assert_allclose(got, expected, atol=1e-3)
