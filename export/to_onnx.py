@@ -3,8 +3,7 @@
     python export/to_onnx.py --model runs/lite/best_iou.pt --output person.onnx
     python export/to_onnx.py --model runs/dinov2/best_iou.pt --output p.onnx --imgsz 640 360
     python export/to_onnx.py --model best_iou.pt --output half.onnx --precision float16 --opset 18
-    python export/to_onnx.py --model person.onnx --output int8.onnx --precision int8 \
-      --calibration my_folder/images
+    python export/to_onnx.py --model p.onnx --output 8.onnx --precision int8 --calibration images/
 
 Convolutional networks take any size afterwards. DINOv2 gets one canvas: --imgsz 640 360 makes it
 364x644, 2.2 times cheaper for 16:9 video than the square. `--output-kind mask` writes a graph from

@@ -30,7 +30,7 @@ EDGES = {
 }
 DOORS = {
     "torch": (
-        *("seg/models/", "seg/training/", "seg/exporting/", "export/", "train.py"),
+        *("seg/models/", "seg/training/", "seg/exporting/", "train.py"),
         *("seg/runtimes/pytorch.py", "seg/runtimes/trt.py", "seg/runtimes/cuda_graph.py"),
         "seg/predictors/gpu_segmentation.py",
     ),

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
-from export import to_trt, trt_check
+from export import to_trt
 from seg import ArtifactError, ParityError, Segmenter, cli
 from seg.benchmark.entries import Entry
 from seg.benchmark.parity_check import check
@@ -19,62 +19,13 @@ from seg.exporting.precision import convert_precision
 from seg.exporting.precision_modes import PrecisionMode
 from seg.models.backbones.registry import BACKBONES, dinov2
 from seg.models.backbones.vit import ViTConfig
-from seg.models.checkpoint import load_net, save_net
+from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
 from seg.runtimes.engine_metadata import EngineMetadata
 from seg.runtimes.open import open_runtime
-from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
+from seg.spec import METADATA_KEY
 from seg.verification.self_test import verify
-
-SPEC = ModelSpec(
-    arch="lite",
-    outputs=segmentation_outputs(("background", "person")),
-    input_hw=(64, 96),
-    stride=32,
-    made_with="test",
-)
-
-
-def network(path, norm=False, canvas_hw=None, batch=1):
-    """Writes a network by hand: one convolution to red minus green, and a norm or an Add.
-
-    With a canvas its input is fixed, the batch included.
-    """
-    rows, cols = canvas_hw or ("rows", "cols")
-    count = batch if canvas_hw else "batch"
-    node, value = helper.make_node, helper.make_tensor_value_info
-    weight = np.zeros((2, 3, 1, 1), np.float32)
-    weight[:, :2, 0, 0] = [[-1.1, 1.3], [1.1, -1.3]]
-    # Over the two scores of each pixel, and mild: near a margin of 0 no rounding decides.
-    normalized = [
-        node("Transpose", ["margin"], ["last"], perm=[0, 2, 3, 1]),
-        node("LayerNormalization", ["last", "one", "zero"], ["norm"], axis=-1, epsilon=0.1),
-        node("Transpose", ["norm"], ["logits"], perm=[0, 3, 1, 2]),
-    ]
-    graph = helper.make_graph(
-        [
-            node("Conv", ["images", "weight"], ["margin"]),
-            *(normalized if norm else [node("Add", ["margin", "zero"], ["logits"])]),
-        ],
-        "by hand",
-        [value("images", TensorProto.FLOAT, [count, 3, rows, cols])],
-        [value("logits", TensorProto.FLOAT, [count, 2, rows, cols])],
-        [
-            numpy_helper.from_array(weight, "weight"),
-            numpy_helper.from_array(np.ones(1, np.float32), "one"),
-            numpy_helper.from_array(np.zeros(1, np.float32), "zero"),
-        ],
-    )
-    opset = [helper.make_opsetid("", 18)]
-    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
-    spec = dataclasses.replace(SPEC, canvas_hw=canvas_hw, batch=batch if canvas_hw else None)
-    helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
-    disc = cv2.circle(np.full((64, 96, 3), (200, 200, 20), np.uint8), (40, 30), 20, (0, 9, 250), -1)
-    (path.parent / "frames").mkdir(exist_ok=True)
-    cv2.imwrite(str(path.parent / "frames" / "disc.png"), disc)
-    return path
+from tests.export.hand_made import SPEC, network
 
 
 @pytest.fixture
@@ -440,46 +391,3 @@ def test_without_the_package_there_is_one_line(lite, monkeypatch, capsys):
 def test_bad_names_get_one_line(lite, model, output, said, capsys):
     assert build(lite.with_name(model), output=lite.with_name(output)) == 1
     assert said in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_report_of_make_trt_check(tensorrt, lite, monkeypatch, capsys, fails):
-    """Its own process sees no stand-in, so to_trt.py runs in this one."""
-
-    def run(command, **_):
-        if not command[1].endswith("to_trt.py"):
-            raise FileNotFoundError
-        code = cli.run(to_trt.main, [*command[2:], "--input", str(lite.parent / "frames")])
-        captured = capsys.readouterr()
-        return trt_check.subprocess.CompletedProcess(command, code, captured.out, captured.err)
-
-    monkeypatch.setattr(trt_check.subprocess, "run", run)
-    monkeypatch.setattr(trt_check, "random_dinov2", lambda path: None)
-    monkeypatch.setattr(trt_check, "checked", _no_dino(trt_check.checked))
-    tensorrt.build_fails = fails
-    folder = lite.parent / "check"
-    flags = ["--output", str(folder), "--models", str(lite), "--runs", "3", "--imgsz", "96", "64"]
-    assert cli.run(trt_check.main, flags) == fails
-    report = (folder / "report.txt").read_text()
-    assert capsys.readouterr().out == report
-    assert "No NVIDIA driver here" in report and "torch       2." in report
-    if fails:
-        assert "lite.onnx: exit code 1" in report and "any implementation" in report
-    else:
-        for part in ("exit code 0", "rung float16", "'agreement': 1.0", "96x64, 3 runs: p50"):
-            assert part in report
-
-
-def _no_dino(checked):
-    return lambda model, args: (True, []) if model.suffix == ".pt" else checked(model, args)
-
-
-def test_the_random_dinov2_is_one(tmp_path, monkeypatch):
-    tiny = ViTConfig(embed_dim=48, depth=4, num_heads=3)
-    monkeypatch.setitem(BACKBONES, "dinov2_vits14", dinov2("dinov2_vits14", tiny))
-    for name in ("one.pt", "two.pt"):
-        trt_check.random_dinov2(tmp_path / name)
-    net, spec = load_net(tmp_path / "one.pt")
-    assert (spec.arch, spec.backbone, spec.stride) == ("dinov2_vits14", "random", 14)
-    other = load_net(tmp_path / "two.pt")[0].state_dict()
-    assert all(other[key].equal(value) for key, value in net.state_dict().items())
