@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import to_onnx
 from seg import Segmenter, cli, progress
+from seg.exporting import quantization
 from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.verification.self_test import verify
@@ -144,6 +145,15 @@ def test_the_file_says_how_it_was_made(files, folder):
     assert said["pictures_sha256"] == hashlib.sha256("\n".join(listed).encode()).hexdigest()
     assert "ONNX Runtime" in json.loads(values["dinoseg.parity"])["source"]
     assert b"site-packages" not in (files / "int8.onnx").read_bytes()
+
+
+def test_of_many_images_some_are_taken_from_all_over(files, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(quantization, "MAX_IMAGES", 3)
+    images = [folder / f"{index}.png" for index in range(6)]
+    made = quantization.quantize(files / "net.onnx", tmp_path / "int8.onnx", images)
+    taken = [hashlib.sha256(images[i].read_bytes()).hexdigest() for i in (0, 2, 5)]
+    assert made["pictures"] == 3
+    assert made["pictures_sha256"] == hashlib.sha256("\n".join(taken).encode()).hexdigest()
 
 
 def test_measuring_ranges_says_how_far_it_is(files, folder, tmp_path, monkeypatch, capsys):

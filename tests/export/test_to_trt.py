@@ -87,6 +87,13 @@ def test_an_engine_carries_its_sources_scores_and_tests_itself(tensorrt, lite):
         verify(built)
 
 
+def test_an_engine_with_the_right_masks_and_other_scores_is_not_kept(tensorrt, lite, capsys):
+    tensorrt.offset = 3.0  # of both classes
+    assert build(lite, "--precision", "float32") == 1
+    assert "scores are off by" in capsys.readouterr().err
+    assert not lite.with_suffix(".engine").exists()
+
+
 def test_an_engine_of_an_older_version_carries_no_scores(tensorrt, lite):
     assert build(lite) == 0
     path = lite.with_name("lite.engine.json")

@@ -115,6 +115,13 @@ def test_rounding_the_padding_is_measured_against_the_exact_color():
     assert compare_padding(source, spec, runs[1:]) is None
 
 
+def test_every_place_of_a_mask_graphs_batch_is_compared():
+    (run,) = graph_runs(above_half, [stripes((64, 64), 200, 90)])
+    run = dataclasses.replace(run, masks=np.concatenate([run.masks, 1 - run.masks]))
+    found = compare_bytes(FakeRuntime(above_half, FREE), FIXED, [run])
+    assert found.results.agreement == pytest.approx(0.5) and found.num_images == 1
+
+
 def test_a_mask_graph_is_also_compared_with_what_the_apps_do():
     """As by hand above: the same bytes agree, the canvas of the apps leaves a quarter."""
     runs = graph_runs(above_the_mean, [stripes((32, 64), 100, 90, 90, 90)])

@@ -10,6 +10,7 @@ from seg.verification.fitted_runtime import FittedRuntime
 from seg.verification.mask_agreement import _lowest_boundary_f, compare_masks
 from seg.verification.parity import compare
 from seg.verification.tolerances import TOLERANCES
+from tests.fake_gpu import FakeGpuRuntime
 
 
 def network(shift=0.0, roll=0, swap=False):
@@ -117,6 +118,12 @@ def test_the_reference_fits_images_as_the_candidate_does(hw):
     smaller = FittedRuntime(network(), hw, hw)
     parity = compare(network(), smaller, frames()).require("float32")
     assert parity.results.agreement == 1 and parity.max_difference == 0
+
+
+def test_a_reference_on_a_gpu_is_packed_on_the_cpu():
+    source = network()
+    parity = compare(FakeGpuRuntime(source.function), source, frames()).require("float32")
+    assert parity.max_difference == 0
 
 
 def test_a_task_without_a_comparison_is_named():

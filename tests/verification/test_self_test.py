@@ -1,6 +1,7 @@
 """Planted faults: both the comparison of masks and the self-test catch each."""
 
 import copy
+import dataclasses
 import json
 
 import cv2
@@ -8,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from seg import ArtifactError, ParityError, Segmenter
+from seg import ArtifactError, EngineFailure, ParityError, Segmenter
 from seg.imaging.image_io import photo
 from seg.models.checkpoint import save_net
 from seg.models.nets import build_net
 from seg.runtimes.fake import FakeRuntime
 from seg.runtimes.pytorch import TorchRuntime
-from seg.spec import ModelSpec, segmentation_outputs
+from seg.spec import ModelSpec, Output, segmentation_outputs
 from seg.verification.parity import compare
 from seg.verification.self_test import GOLDEN_KEY, record, synthetic_image, verify
 
@@ -111,16 +112,28 @@ def test_bfloat16_does_not_pass_for_float32(net):
 
 
 def test_the_error_by_hand():
-    """Scores -1 and 1 deviate by 1; an engine that adds 0.04 is off by 0.04 deviations."""
+    """Scores 99 and 101 deviate by 1; an engine that adds 0.04 is off by 0.04 deviations."""
 
     def run(offset):
         wave = np.where(np.arange(16 * 16) % 2, 1, -1).reshape(16, 16)
-        return Segmenter(FakeRuntime(lambda x: np.float32([[wave + offset, -wave + offset]])))
+        return Segmenter(FakeRuntime(lambda x: np.float32([[offset + wave, offset - wave]])))
 
-    candidate = run(0.04)
+    candidate = run(100.04)
     candidate.runtime.precision = "bfloat16"
-    candidate.runtime.metadata = {GOLDEN_KEY: record(run(0).runtime)}
-    assert verify(candidate).error == pytest.approx(0.04, rel=1e-4)
+    candidate.runtime.metadata = {GOLDEN_KEY: record(run(100).runtime)}
+    assert verify(candidate).error == pytest.approx(0.04, rel=1e-3)
+
+
+@pytest.mark.parametrize("damaged", ["logits", "color"])
+def test_one_score_that_is_not_a_number_is_enough(damaged):
+    def run(images):
+        outputs = {"logits": np.zeros((1, 2, 24, 32), np.float32), "color": np.zeros((1, 3))}
+        outputs[damaged].flat[4 % outputs[damaged].size] = np.nan
+        return outputs
+
+    spec = dataclasses.replace(SPEC, outputs=(*SPEC.outputs, Output("color", "mean_color")))
+    with pytest.raises(EngineFailure, match="Not every score is finite"):
+        record(FakeRuntime(run, spec))
 
 
 def test_the_image_is_the_same_everywhere():

@@ -140,6 +140,14 @@ def test_a_faulty_graph_of_images_is_caught(fault, tmp_path):
         verify_export(source(), CANVAS, tmp_path / "net.onnx", [photo("astronaut")], {})
 
 
+def test_a_fault_that_the_images_do_not_show_is_caught_by_the_self_test(tmp_path):
+    """Red and blue change places, their means as well: the same in every gray image."""
+    write(tmp_path / "net.onnx", weight=WEIGHT[:, ::-1].copy(), mean=MEAN[::-1].copy())
+    gray = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2).repeat(160, 0)
+    with pytest.raises(ParityError, match="does not compute what the model's source did"):
+        verify_export(source(), CANVAS, tmp_path / "net.onnx", [gray], {})
+
+
 @pytest.mark.parametrize("fault", [*FAULTS, "frames taken for RGB"])
 def test_a_faulty_graph_of_frames_is_caught(fault, tmp_path):
     faults = {**FAULTS, "frames taken for RGB": {"order": "rgb"}}
