@@ -1,4 +1,4 @@
-"""What `export/trt_check.py` reports of a GPU that we do not have: versions, results, times."""
+"""What `export/trt_check.py` reports: versions, the results of building engines, times."""
 
 import json
 import platform
@@ -53,8 +53,8 @@ def save_random_dinov2(path: Path) -> None:
     scores = net.get_submodule("head.conv_seg")
     assert isinstance(scores, torch.nn.Conv2d)
     torch.nn.init.normal_(scores.weight)
-    # Puts the border where few scores are: with a class of a handful of pixels, or a border through
-    # a flat region, the comparison would measure the weights and not the engine.
+    # Moves the decision boundary to where few scores are. If a class had a handful of pixels, or the
+    # boundary crossed a flat region, the comparison would measure the weights, not the engine.
     scores.bias = torch.nn.Parameter(torch.tensor([10.0, -10.0]))
     save_net(path, net, spec)
 
