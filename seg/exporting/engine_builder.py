@@ -146,7 +146,7 @@ class EngineBuilder:
         self.batch = request.batch or self.spec.batch or 1
         self.onnx_sha256, self.model = sha256_of(path), onnx.load(str(path))
         fitted = FittedRuntime(reference, self.spec.input_hw, self.spec.canvas_hw)
-        # The ONNX file's parity record stays; its scores are replaced by those on the engine's canvas.
+        # The ONNX file's parity record stays; its scores give way to those on the engine's canvas.
         carried = {key: text for key, text in reference.metadata.items() if key != METADATA_KEY}
         self.metadata = carried | {GOLDEN_KEY: record(fitted)}
 

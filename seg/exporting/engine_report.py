@@ -53,8 +53,8 @@ def save_random_dinov2(path: Path) -> None:
     scores = net.get_submodule("head.conv_seg")
     assert isinstance(scores, torch.nn.Conv2d)
     torch.nn.init.normal_(scores.weight)
-    # Moves the decision boundary to where few scores are. If a class had a handful of pixels, or the
-    # boundary crossed a flat region, the comparison would measure the weights, not the engine.
+    # Moves the decision boundary to where few scores are. With a class of a handful of pixels, or
+    # a boundary in a flat region, the comparison would measure the weights, not the engine.
     scores.bias = torch.nn.Parameter(torch.tensor([10.0, -10.0]))
     save_net(path, net, spec)
 
