@@ -24,7 +24,7 @@ from seg.runtimes.fake import FakeRuntime
 from seg.runtimes.open import open_runtime
 from seg.runtimes.ov import openvino  # by this door, which keeps it from calling home
 from seg.runtimes.pytorch import TorchRuntime
-from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
+from seg.spec import METADATA_KEY, ModelSpec, Output, segmentation_outputs
 
 SPEC = ModelSpec(
     arch="lite",
@@ -212,6 +212,40 @@ def test_weights_that_are_not_numbers_make_no_mask(files, tmp_path, engine):
     onnx.save(model, str(tmp_path / "nan.onnx"))
     with pytest.raises((ArtifactError, EngineFailure), match=r"not all numbers|Not every score"):
         Segmenter(tmp_path / "nan.onnx", "cpu", runtime=engine)(np.zeros((64, 96, 3), np.uint8))
+
+
+class TwoTasks(torch.nn.Module):
+    """A map and a vector, as one file that serves two tasks returns them."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = torch.nn.Conv2d(3, 2, 1)
+
+    def forward(self, images):
+        maps = self.conv(images)
+        return maps, maps.mean((2, 3)) * torch.tensor([1.0, 10.0], dtype=maps.dtype)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_every_engine_returns_the_outputs_that_the_spec_names(tmp_path, precision):
+    outputs = (*SPEC.outputs, Output("scores", "classification", ("cat", "dog")))
+    spec = dataclasses.replace(SPEC, outputs=outputs, precision=precision)
+    net, images = TwoTasks().eval(), random_images(2)
+    write_onnx(net, spec, tmp_path / "two.onnx")
+    runtimes = [TorchRuntime(net, spec, torch.device("cpu"), precision)]
+    for engine in ("onnxruntime", "openvino"):
+        options = {"precision": "float32"} if engine == "openvino" else {}
+        runtimes.append(open_runtime(tmp_path / "two.onnx", "cpu", engine, **options))
+    with torch.inference_mode():
+        maps, scores = net(torch.from_numpy(images))
+    for runtime in runtimes:
+        found = runtime.run(images)
+        assert list(found) == ["logits", "scores"]
+        tolerance = {"float32": 2e-5, "float16": 2e-2}[precision]
+        np.testing.assert_allclose(found["logits"], maps.numpy(), atol=tolerance)
+        np.testing.assert_allclose(found["scores"], scores.numpy(), atol=10 * tolerance)
+        assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
 
 
 def test_the_spec_travels(files):
