@@ -22,14 +22,19 @@ if TYPE_CHECKING:
         SpecMismatch,
     )
     from seg.imaging.letterbox import Letterbox
+    from seg.predictors.base import Predictor
+    from seg.predictors.open import open_predictor
     from seg.predictors.segmenter import Segmenter
     from seg.results import Mask
-    from seg.spec import ModelSpec
+    from seg.spec import ModelSpec, Output
 else:
     _PLACES = {
         "Letterbox": "seg.imaging.letterbox",
         "Mask": "seg.results",
         "ModelSpec": "seg.spec",
+        "Output": "seg.spec",
+        "Predictor": "seg.predictors.base",
+        "open_predictor": "seg.predictors.open",
         "Segmenter": "seg.predictors.segmenter",
     }
 
@@ -50,10 +55,13 @@ __all__ = [
     "Letterbox",
     "Mask",
     "ModelSpec",
+    "Output",
     "ParityError",
+    "Predictor",
     "SegError",
     "Segmenter",
     "ShapeError",
     "SourceError",
     "SpecMismatch",
+    "open_predictor",
 ]
