@@ -46,7 +46,7 @@ from seg.training.schedule import SCHEDULERS
 if TYPE_CHECKING:
     import torch
 
-    from seg.training.trials import Trial
+    from seg.training.sweep import Trial
 
 TASKS = ("segment", "distill")
 
@@ -188,9 +188,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.models.nets import check_arch
     from seg.runtimes.pytorch import pick_device
     from seg.training.comparison import write
+    from seg.training.init_weights import check_start
     from seg.training.run import Run
-    from seg.training.start import check_start
-    from seg.training.trials import plan
+    from seg.training.sweep import plan
 
     config = config_of(args)
     check_arch(config.arch, SEGMENTATION)
@@ -226,10 +226,10 @@ def train(
 ) -> dict[str, float]:
     """Does one of the trainings that were asked for; returns the log's last row."""
     from seg.training import memory
-    from seg.training.board import Board
     from seg.training.network import summary
     from seg.training.run import Run
     from seg.training.segmentation import Trainer
+    from seg.training.tensorboard_logger import Board
 
     run = Run(trial.folder)
     board = Board(run.folder / "tensorboard") if args.tensorboard else lambda row: None

@@ -41,7 +41,7 @@ DOORS = {
     "openvino": ("seg/runtimes/ov.py",),
     "onnx": (
         *("seg/exporting/", "seg/verification/export_check.py"),
-        "seg/training/start.py",
+        "seg/training/init_weights.py",
     ),
     "matplotlib": ("seg/training/", "seg/evaluation/figures.py", "seg/benchmark/chart.py"),
     "PIL": ("seg/imaging/image_io.py",),

@@ -21,17 +21,17 @@ from seg.models.segmentation import LinearSegmentationNet, SegmentationNet
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec
-from seg.training.batches import Batch, Batches, digest_of
-from seg.training.cache import Cache, default_folder
+from seg.training.autocast import autocast, resolve
+from seg.training.cached_features import CachedRuntime, Features, backbone_id
 from seg.training.config import SegmentationConfig
-from seg.training.features import CachedRuntime, Features, backbone_id
+from seg.training.feature_cache import Cache, default_folder
+from seg.training.init_weights import start_from
 from seg.training.losses import Mix, distillation, segmentation_loss
 from seg.training.network import make_net
 from seg.training.optim import train_mode
-from seg.training.precision import autocast, resolve
 from seg.training.run import Row, Run, fingerprint, write_csv
+from seg.training.sample_loader import Batch, Batches, digest_of
 from seg.training.schedule import learning_rate
-from seg.training.start import start_from
 from seg.training.teacher import Teacher
 from seg.training.validation import draw, validate
 

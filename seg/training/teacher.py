@@ -15,7 +15,7 @@ from seg.files.checksum import sha256_of
 from seg.imaging.letterbox import Letterbox, Size, hw_of, resize
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
-from seg.training.cache import Cache, Float16, Key
+from seg.training.feature_cache import Cache, Float16, Key
 from seg.training.losses import SOFT_STEP
 
 COARSER = 4  # the teacher's scores are kept on a grid so much coarser than the fitted picture

@@ -11,8 +11,8 @@ import torch
 from seg import Segmenter, cli
 from seg.data import open_dataset
 from seg.models.checkpoint import load_net, read_checkpoint
+from seg.training.cached_features import CachedRuntime
 from seg.training.config import SegmentationConfig
-from seg.training.features import CachedRuntime
 from seg.training.run import Run
 from seg.training.segmentation import Trainer
 from seg.training.validation import validate

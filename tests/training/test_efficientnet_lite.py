@@ -76,7 +76,7 @@ def test_architectures_without_a_frozen_part_are_the_same_in_config_and_registry
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_it_trains_and_its_file_is_convolutional(discs, tmp_path):
+def test_it_trains_and_its_file_takes_any_size(discs, tmp_path):
     run, file = tmp_path / "run", tmp_path / "person.onnx"
     args = ["--arch", ARCH, "--backbone", "random", "--data", str(discs)]
     args += ["--imgsz", "96", "96", "--crop", "64", "64", "--batch", "4", "--samples", "8"]

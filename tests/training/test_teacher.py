@@ -16,9 +16,9 @@ from seg.evaluation.segmentation import evaluate_segmenter
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
-from seg.training.batches import Batches
 from seg.training.config import LITE
 from seg.training.losses import distillation
+from seg.training.sample_loader import Batches
 from seg.training.teacher import Teacher, doubts
 from train import main
 

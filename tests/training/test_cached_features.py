@@ -19,9 +19,9 @@ from seg.evaluation.segmentation import evaluate_segmenter
 from seg.models.checkpoint import read_checkpoint
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes.pytorch import TorchRuntime
-from seg.training.cache import Cache
+from seg.training.cached_features import CachedRuntime, backbone_id
 from seg.training.config import SegmentationConfig
-from seg.training.features import CachedRuntime, backbone_id
+from seg.training.feature_cache import Cache
 from seg.training.network import make_net
 from seg.training.run import Run
 from seg.training.segmentation import Trainer
@@ -94,7 +94,7 @@ def test_a_head_from_the_cache_is_a_head_on_the_same_features_at_once(
     rows = cached.train()
     assert files(tmp_path / "cached" / "cache")
     monkeypatch.setattr(Cache, "get", lambda self, key, make: make())
-    monkeypatch.setattr("seg.training.features.Features.fill", lambda self: None)
+    monkeypatch.setattr("seg.training.cached_features.Features.fill", lambda self: None)
     direct = trainer(discs, tmp_path / "direct")
     direct_rows = direct.train()
     assert not files(tmp_path / "direct")
@@ -221,7 +221,7 @@ def fill_elsewhere(discs, folder):
         # Slow enough to be stopped in the middle, on any machine.
         "Backbone.forward = lambda self, x: (time.sleep(0.02), forward(self, x))[1]\n"
         "sys.path.append(sys.argv[1])\n"
-        "from test_features import MANY, trainer\n"
+        "from test_cached_features import MANY, trainer\n"
         "trainer(sys.argv[2], Path(sys.argv[3]), MANY).features.fill()"
     )
     here = Path(__file__).parent

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from seg.errors import ArtifactError
-from seg.training.cache import Cache, default_folder, entry_bytes
+from seg.training.feature_cache import Cache, default_folder, entry_bytes
 
 ONE = {"arch": "tiny", "layers": (0, 1), "weights": "1"}
 OTHER = {"arch": "tiny", "layers": (0, 1), "weights": "2"}

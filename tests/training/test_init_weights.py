@@ -14,8 +14,8 @@ from seg.exporting.onnx_graph import export_spec, write_onnx
 from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
+from seg.training.init_weights import start_from
 from seg.training.segmentation import Trainer
-from seg.training.start import start_from
 from train import main
 
 SPEC = ModelSpec(

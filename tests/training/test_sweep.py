@@ -13,7 +13,7 @@ from seg.errors import DataError, SpecMismatch
 from seg.training.comparison import T_975, mean_and_margin, summarise, table
 from seg.training.config import SegmentationConfig
 from seg.training.run import Run
-from seg.training.trials import folds, grid, plan
+from seg.training.sweep import folds, grid, plan
 from train import main
 
 CONFIG = SegmentationConfig()

@@ -10,8 +10,8 @@ from seg.data import open_dataset
 from seg.data.augment import Augment, copy_paste
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
-from seg.training.batches import Batches
 from seg.training.config import LITE, SegmentationConfig
+from seg.training.sample_loader import Batches
 
 SPEC = ModelSpec(
     arch="lite",

@@ -16,9 +16,9 @@ from seg.models.segmentation import LinearSegmentationNet
 from seg.results import Float32, UInt8
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec
-from seg.training.batches import Batch, Batches
-from seg.training.cache import Cache, Float16, Key, entry_bytes, gigabytes
-from seg.training.precision import autocast
+from seg.training.autocast import autocast
+from seg.training.feature_cache import Cache, Float16, Key, entry_bytes, gigabytes
+from seg.training.sample_loader import Batch, Batches
 
 log = logging.getLogger("dinoseg")
 
