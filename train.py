@@ -188,14 +188,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.models.nets import check_arch
     from seg.runtimes.pytorch import pick_device
     from seg.training.comparison import write
-    from seg.training.init_weights import check_start
+    from seg.training.init_weights import check_init
     from seg.training.run import Run
     from seg.training.sweep import plan
 
     config = config_of(args)
     check_arch(config.arch, SEGMENTATION)
     if config.init and not args.resume:
-        check_start(Path(config.init), config.arch)
+        check_init(Path(config.init), config.arch)
     folder = args.output or Path("runs") / config.arch
     many, device = bool(args.folds or args.sweep), pick_device(args.device)
     texts = config.data or (str(penn_fudan.download()),)
@@ -229,19 +229,19 @@ def train(
     from seg.training.network import summary
     from seg.training.run import Run
     from seg.training.segmentation import Trainer
-    from seg.training.tensorboard_logger import Board
+    from seg.training.tensorboard_logger import TensorBoardLogger
 
     run = Run(trial.folder)
-    board = Board(run.folder / "tensorboard") if args.tensorboard else lambda row: None
+    board = TensorBoardLogger(run.folder / "tensorboard") if args.tensorboard else lambda row: None
     trainer = Trainer(trial.config, trial.sets, run, device, args.cache_dir)
     # Of many trainings, those that had not begun are started.
     if args.resume and (run.last.exists() or not (args.folds or args.sweep)):
         trainer.resume()
-        for line in run.lost():
+        for line in run.missing_checkpoints():
             cli.note(line)
     cli.note(summary(trainer.net, trainer.spec))
     cli.note(f"{place}training on {device} in {trainer.precision}, into {run.folder}")
-    with memory.watched(trial.config, run.folder):
+    with memory.translate_oom(trial.config, run.folder):
         return trainer.train(board)[-1]
 
 

@@ -86,7 +86,7 @@ def _train(config: Any, epochs: int, device: Any, disk: Path | None) -> dict[str
         trainer = Trainer(config, data, Run(Path(folder, "run")), device, Path(folder, "cache"))
         started = time.perf_counter()
         if trainer.features:
-            trainer.features.fill()
+            trainer.features.precompute()
         filling = time.perf_counter() - started
         history = trainer.train()
         training = time.perf_counter() - started - filling

@@ -1,4 +1,4 @@
-"""Features: batches and validation from a cache, where the backbone has run once for each view."""
+"""CachedFeatures: batches and validation from a cache, computed once for each view."""
 
 import hashlib
 import logging
@@ -17,13 +17,13 @@ from seg.results import Float32, UInt8
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec
 from seg.training.autocast import autocast
-from seg.training.feature_cache import Cache, Float16, Key, entry_bytes, gigabytes
-from seg.training.sample_loader import Batch, Batches
+from seg.training.feature_cache import Cache, Float16, Key, entry_bytes, format_bytes
+from seg.training.sample_loader import Batch, SampleLoader
 
 log = logging.getLogger("dinoseg")
 
 
-def backbone_id(net: LinearSegmentationNet, spec: ModelSpec) -> dict[str, Any]:
+def backbone_key(net: LinearSegmentationNet, spec: ModelSpec) -> dict[str, Any]:
     """Returns what features depend on beside the picture: names, layers, and a hash of weights."""
     weights = hashlib.sha256()
     for name, tensor in net.backbone.state_dict().items():
@@ -39,11 +39,11 @@ def backbone_id(net: LinearSegmentationNet, spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-class Features:
+class CachedFeatures:
     """What the backbone says of each view, from the cache; the head is trained on it.
 
-    A picture has `config.views` numbered views, drawn as `Batches` draws them; an epoch takes one
-    of them for each picture. Features are float16, the rest of the training is as without.
+    An image has `config.views` numbered views, drawn as `SampleLoader` draws them; an epoch takes
+    one of them for each image. Features are float16, the rest of the training is as without.
 
     Args:
         net: Its normalisation and backbone are run, its head is not.
@@ -56,7 +56,7 @@ class Features:
     def __init__(
         self,
         net: LinearSegmentationNet,
-        batches: Batches,
+        batches: SampleLoader,
         cache: Cache,
         device: torch.device,
         precision: str,
@@ -64,7 +64,7 @@ class Features:
         self.net, self.batches, self.cache = net, batches, cache
         self.device, self.precision = device, precision
 
-    def fill(self) -> None:
+    def precompute(self) -> None:
         """Computes what the cache lacks of the views; says first how much that is.
 
         Raises:
@@ -77,7 +77,7 @@ class Features:
         free = self.cache.reserve(needed)
         log.info(
             f"features of {len(views)} views, {len(views) - len(missing)} kept from before; "
-            f"{gigabytes(needed)} more into {self.cache.folder}, {gigabytes(free)} are free",
+            f"{format_bytes(needed)} more into {self.cache.folder}, {format_bytes(free)} are free",
         )
         # Two runs at once start at different places, and each skips what the other has made.
         start = os.getpid() % max(1, len(missing))
@@ -106,12 +106,12 @@ class Features:
         """Returns features `(h, w, C)` and labels `(H, W)` of one of a picture's views."""
 
         def make() -> tuple[Float16, UInt8]:
-            view = self.batches.numbered(index, number)
+            view = self.batches.view_at(index, number)
             return self._run(view.inputs, self.precision), view.labels[0].numpy().astype(np.uint8)
 
         return self.cache.get(self._key(index, number), make)
 
-    def picture(self, pixels: Float32) -> Float16:
+    def image_features(self, pixels: Float32) -> Float16:
         """Returns features `(h, w, C)` of a packed picture `(1, 3, H, W)`."""
 
         def make() -> tuple[Float16, UInt8]:
@@ -144,19 +144,23 @@ class CachedRuntime(TorchRuntime):
     """A network whose backbone's share comes from the cache; computed where it is not there yet.
 
     Args:
-        net: The network that is judged; only its head runs.
+        net: The network that is evaluated; only its head runs.
         spec: What the network is.
         device: Where the head runs.
         features: The cache, and the backbone behind it.
     """
 
     def __init__(
-        self, net: LinearSegmentationNet, spec: ModelSpec, device: torch.device, features: Features
+        self,
+        net: LinearSegmentationNet,
+        spec: ModelSpec,
+        device: torch.device,
+        features: CachedFeatures,
     ) -> None:
         super().__init__(net.head, spec, device)
         self.features, self.offers_tensors = features, False  # the cache is the processor's
         self.description += ", features cached in float16"
 
     def _run(self, images: Float32) -> Mapping[str, Float32]:
-        maps = [self.features.picture(image[None]).transpose(2, 0, 1) for image in images]
+        maps = [self.features.image_features(image[None]).transpose(2, 0, 1) for image in images]
         return super()._run(np.stack(maps).astype(np.float32))

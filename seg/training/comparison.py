@@ -1,6 +1,6 @@
 """Comparison: what several trainings scored, as a table with intervals and as a picture.
 
-A training is judged by its last epoch: its best on the pictures that judge it would flatter.
+A training is compared by its last epoch: its best on the validation images would flatter it.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ class Summary:
     num_folds: int
 
 
-def summarise(results: Sequence[Result]) -> list[Summary]:
+def summarize(results: Sequence[Result]) -> list[Summary]:
     """Puts the folds of each choice together."""
     found: dict[str, list[Row]] = {}
     for choices, _, row in results:
@@ -86,7 +86,7 @@ def table(summaries: Sequence[Summary]) -> str:
     return "\n".join(lines)
 
 
-def picture(summaries: Sequence[Summary]) -> Figure:
+def draw_comparison(summaries: Sequence[Summary]) -> Figure:
     """Draws the IoU of each choice, the best above, with its interval."""
     ranked = _ranked(summaries)[::-1]
     figure = Figure(figsize=(8, 1.2 + 0.35 * len(ranked)), layout="constrained")
@@ -101,7 +101,7 @@ def picture(summaries: Sequence[Summary]) -> Figure:
 
 def write(folder: Path, results: Sequence[Result]) -> str:
     """Writes `trials.csv`, `trials.md` and `trials.png`; returns the table."""
-    summaries = summarise(results)
+    summaries = summarize(results)
     text = table(summaries)
     rows: list[dict[str, float | str]] = []
     for choices, fold, row in results:
@@ -111,7 +111,7 @@ def write(folder: Path, results: Sequence[Result]) -> str:
     with atomic_write(folder / "trials.md") as part:
         part.write_text(text + "\n", "utf-8")
     with atomic_write(folder / "trials.png") as part:
-        picture(summaries).savefig(part, dpi=100)
+        draw_comparison(summaries).savefig(part, dpi=100)
     return text
 
 

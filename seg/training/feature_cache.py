@@ -27,8 +27,8 @@ Float16 = npt.NDArray[np.float16]
 Key = Mapping[str, Any]
 FORMAT = "dinoseg features 1"
 HEADER = 2048  # bytes; the arrays behind it stay aligned
-SPARE = 2**28  # bytes of the disk that a cache leaves free
-STALE_S = 3600.0
+RESERVED_BYTES = 2**28  # bytes of the disk that a cache leaves free
+UNFINISHED_S = 3600.0
 
 
 def default_folder() -> Path:
@@ -53,7 +53,7 @@ class Cache:
         self.folder = folder / f"{backbone['arch']}-{_digest(backbone)[:16]}"
         self._checked: set[Path] = set()
         use_entry(self.folder)
-        remove_temp_files(self.folder, STALE_S)
+        remove_temp_files(self.folder, UNFINISHED_S)
 
     def get(self, key: Key, make: Callable[[], tuple[Float16, UInt8]]) -> tuple[Float16, UInt8]:
         """Returns an entry; makes and keeps it where there is none, or a damaged one.
@@ -117,11 +117,11 @@ class Cache:
             raise ArtifactError(
                 f"Cannot make the cache {self.folder}: {error.strerror}; take another --cache-dir."
             ) from error
-        if num_bytes and num_bytes + SPARE > free:
+        if num_bytes and num_bytes + RESERVED_BYTES > free:
             raise ArtifactError(
-                f"The features need {gigabytes(num_bytes + SPARE)} in {self.folder}, and "
-                f"{gigabytes(free)} are free; make room, take another --cache-dir, fewer --views, "
-                "or --no-cache."
+                f"The features need {format_bytes(num_bytes + RESERVED_BYTES)} in {self.folder}, "
+                f"and {format_bytes(free)} are free; make room, choose a different --cache-dir, "
+                "take fewer --views, or --no-cache."
             )
         return free
 
@@ -156,7 +156,7 @@ def entry_bytes(grid: tuple[int, ...], labels: tuple[int, ...]) -> int:
     return HEADER + 2 * math.prod(grid) + math.prod(labels)
 
 
-def gigabytes(num_bytes: int) -> str:
+def format_bytes(num_bytes: int) -> str:
     """Says a size as people do."""
     return f"{num_bytes / 1e9:.2f} GB"
 

@@ -21,14 +21,14 @@ FROZEN = "backbone."
 State = dict[str, Tensor]
 
 
-def check_start(path: Path, arch: str) -> None:
-    """Raises as `start_from` does, as far as that can be known without the network."""
+def check_init(path: Path, arch: str) -> None:
+    """Raises as `init_weights_from` does, as far as that can be known without the network."""
     _, source = _read(path)
     if source.arch != arch:
         raise SpecMismatch(f"--init {path} is {source.arch}; the training is of {arch}.")
 
 
-def start_from(path: Path, net: Net, spec: ModelSpec, views: Callable[[], Tensor]) -> str:
+def init_weights_from(path: Path, net: Net, spec: ModelSpec, views: Callable[[], Tensor]) -> str:
     """Gives a network the weights of a trained one of the same architecture.
 
     Where the classes differ, what scores them keeps its random weights. A frozen backbone stays:
@@ -63,7 +63,7 @@ def start_from(path: Path, net: Net, spec: ModelSpec, views: Callable[[], Tensor
             own[name] = part
     net.load_state_dict(own)
     if any(name.endswith(FOLDED) for name in state):
-        _unfold(net, state, views())
+        restore_batchnorm(net, state, views())
     return f"starts from {path}{'' if is_same else '; its classes are others: a new head'}"
 
 
@@ -99,14 +99,14 @@ def _read(path: Path) -> tuple[State, ModelSpec]:
     return state, spec
 
 
-def _unfold(net: Net, state: State, images: Tensor) -> None:
+def restore_batchnorm(net: Net, state: State, images: Tensor) -> None:
     """Sets up each batch norm such that, with what `images` have there, it adds the folded bias."""
     parts, hooks = dict(net.named_modules()), []
     for name in (name for name in state if name.endswith(FOLDED)):
         # The batch norm is what follows the convolution in its nn.Sequential.
         parent, place = name.removesuffix(FOLDED).rpartition(".")[::2]
         norm = parts[f"{parent}.{int(place) + 1}"]
-        hooks.append(norm.register_forward_pre_hook(_Measure(state[name])))
+        hooks.append(norm.register_forward_pre_hook(CalibrateBatchNorm(state[name])))
     was_training = net.training
     with torch.no_grad():
         net.train()(images)
@@ -115,13 +115,14 @@ def _unfold(net: Net, state: State, images: Tensor) -> None:
         hook.remove()
 
 
-class _Measure:
+class CalibrateBatchNorm:
     """Run before a batch norm: makes it shift what comes in by `bias`, and scale nothing."""
 
     def __init__(self, bias: Tensor) -> None:
         self.bias = bias
 
     def __call__(self, norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        """Sets up the norm, from what comes in."""
         assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None
         assert norm.running_var is not None
         variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)

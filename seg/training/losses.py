@@ -17,7 +17,7 @@ SOFT_STEP = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Mix:
+class LossWeights:
     """How much of each loss there is.
 
     Attributes:
@@ -35,7 +35,7 @@ class Mix:
     aux: float = 0.4
 
 
-PLAIN = Mix()
+PLAIN = LossWeights()
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, classes: tuple[float, ...] = ()) -> Tensor:
@@ -97,7 +97,7 @@ def lovasz(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(parts).mean() if parts else scores.sum()
 
 
-def segmentation_loss(outputs: list[Tensor], labels: Tensor, mix: Mix = PLAIN) -> Tensor:
+def segmentation_loss(outputs: list[Tensor], labels: Tensor, mix: LossWeights = PLAIN) -> Tensor:
     """The losses of `mix` together, each head's logits enlarged to the labels' size.
 
     Args:
@@ -120,7 +120,9 @@ def margin(logits: Tensor) -> Tensor:
     return logits[:, 1:] - logits[:, :1] if logits.shape[1] == 2 else logits
 
 
-def distillation(logits: Tensor, soft: Tensor, temperature: float, dice: float = 0.0) -> Tensor:
+def distillation(
+    logits: Tensor, soft_targets: Tensor, temperature: float, dice: float = 0.0
+) -> Tensor:
     """How far a student is from a teacher: their divergence, each at a temperature, and Dice.
 
     Hinton, Vinyals, Dean, 2015: the Kullback-Leibler divergence times the temperature squared,
@@ -130,25 +132,26 @@ def distillation(logits: Tensor, soft: Tensor, temperature: float, dice: float =
 
     Args:
         logits: The student's, `(B, C, h, w)`.
-        soft: The teacher's, uint8 `(B, C, H, W)`: log-probabilities in steps of -0.05, or 255.
+        soft_targets: The teacher's, uint8 `(B, C, H, W)`: log-probabilities in steps of
+            -0.05, or 255.
         temperature: Above 1 the unlikely classes count for more.
         dice: Weight of Dice.
     """
     grid, logits = (logits.shape[2], logits.shape[3]), logits.float()
-    known = F.adaptive_avg_pool2d((soft[:, :1] != IGNORE).float(), grid) == 1
-    truth = F.adaptive_avg_pool2d((soft * (-SOFT_STEP / temperature)).softmax(1), grid)
+    known = F.adaptive_avg_pool2d((soft_targets[:, :1] != IGNORE).float(), grid) == 1
+    truth = F.adaptive_avg_pool2d((soft_targets * (-SOFT_STEP / temperature)).softmax(1), grid)
     guess = (logits / temperature).log_softmax(1)
     divergence = F.kl_div(guess, truth, reduction="none").sum(1, keepdim=True)
     loss = temperature**2 * (divergence * known).sum() / known.sum().clamp(min=1)
     if not dice:
         return loss
-    truth = F.adaptive_avg_pool2d((soft * -SOFT_STEP).softmax(1), grid)[:, 1:] * known
+    truth = F.adaptive_avg_pool2d((soft_targets * -SOFT_STEP).softmax(1), grid)[:, 1:] * known
     score = logits.softmax(1)[:, 1:] * known
     either = (score + truth).sum((0, 2, 3))
     return loss + dice * (1 - (2 * (score * truth).sum((0, 2, 3)) + 1) / (either + 1)).mean()
 
 
-def _mixed(logits: Tensor, labels: Tensor, mix: Mix) -> Tensor:
+def _mixed(logits: Tensor, labels: Tensor, mix: LossWeights) -> Tensor:
     loss = logits.new_zeros(())
     if mix.ce:
         loss = loss + mix.ce * cross_entropy(logits, labels, mix.classes)

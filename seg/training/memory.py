@@ -14,7 +14,7 @@ SIGNS = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "Insufficient
 
 
 @contextmanager
-def watched(config: SegmentationConfig, folder: Path) -> Iterator[None]:
+def translate_oom(config: SegmentationConfig, folder: Path) -> Iterator[None]:
     """Turns running out of memory, of the machine or the device, into one line.
 
     Args:

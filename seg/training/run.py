@@ -51,7 +51,7 @@ class Run:
         best = self.folder / "best_iou.pt"
         return best if best.exists() else self.last
 
-    def is_stale(self, patience: int) -> bool:
+    def should_stop(self, patience: int) -> bool:
         """Tells whether the last `patience` epochs brought no better IoU; 0 is never."""
         scores = [row["iou"] for row in self.history]
         return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
@@ -106,7 +106,7 @@ class Run:
         remove_temp_files(self.folder)
         return contents
 
-    def lost(self) -> list[str]:
+    def missing_checkpoints(self) -> list[str]:
         """Says which best checkpoints are gone: their weights are nowhere else."""
         best = (("best_iou.pt", "iou", max), ("best_loss.pt", "val_loss", min))
         lines = []
@@ -118,7 +118,7 @@ class Run:
                 )
         return lines
 
-    def keep(self, net: Net, spec: ModelSpec, row: Row, training: dict[str, Any]) -> None:
+    def save_epoch(self, net: Net, spec: ModelSpec, row: Row, training: dict[str, Any]) -> None:
         """Writes an epoch: its row, its checkpoint, and the best ones where it is best.
 
         `last.pt` comes at the end: a stop before it repeats the epoch and writes the same again.

@@ -1,4 +1,4 @@
-"""Batches: random views of several data sets, the same again for the same seed and epoch."""
+"""SampleLoader: random views of several data sets, the same again for the same seed and epoch."""
 
 import functools
 import hashlib
@@ -17,7 +17,7 @@ from seg.imaging.letterbox import Letterbox, Size, hw_of, resize, resize_labels,
 from seg.results import UInt8
 from seg.spec import ModelSpec
 from seg.training.config import SegmentationConfig
-from seg.training.teacher import Teacher, doubts, onto
+from seg.training.teacher import Teacher, resize_targets, teacher_disagreement
 
 CACHE_BYTES = 4 * 2**30
 VIEW_CHOICES = (
@@ -35,14 +35,14 @@ VIEW_CHOICES = (
 
 
 class Batch(NamedTuple):
-    """What a step learns from; see `Batches.epoch`."""
+    """What a step learns from; see `SampleLoader.epoch`."""
 
     inputs: Tensor
     labels: Tensor
-    soft: Tensor | None = None
+    soft_targets: Tensor | None = None
 
 
-class Batches:
+class SampleLoader:
     """Draws the training views.
 
     Views are drawn in the main process: on few cores a second process takes from the network what
@@ -63,7 +63,7 @@ class Batches:
         teacher: Teacher | None = None,
     ) -> None:
         self.teacher = teacher
-        self.doubt = [data.ignore_above for data in sets for _ in data.train]
+        self.ignore_above = [data.ignore_above for data in sets for _ in data.train]
         self.samples = [sample for data in sets for sample in data.train]
         shares = np.concatenate(
             [np.full(len(data.train), data.weight / max(1, len(data.train))) for data in sets]
@@ -116,7 +116,7 @@ class Batches:
             return [int(i) for i in rng.choice(len(self.samples), count, p=self.shares)]
         return [int(i) for i in rng.permutation(count)]
 
-    def numbered(self, index: int, number: int) -> Batch:
+    def view_at(self, index: int, number: int) -> Batch:
         """Draws a batch of one view, the same for the same seed, picture, labels and `number`."""
         drawn = int(self.digests[index][:16], 16)
         rng = np.random.default_rng([self.config.seed, number, drawn])
@@ -124,7 +124,7 @@ class Batches:
         return self._stack([self._view(index, rng)])
 
     def key(self, index: int, number: int) -> dict[str, Any]:
-        """Returns what decides `numbered`, as plain values; the place of the files does not."""
+        """Returns what decides `view_at`, as plain values; the place of the files does not."""
         config = self.config
         choices = {name: getattr(config, name) for name in VIEW_CHOICES}
         donors = [self.digests[i] for i in self.donors] if config.paste else []
@@ -152,7 +152,7 @@ class Batches:
     def _fitted(self, index: int) -> View:
         if index in self._cache:
             return self._cache[index]
-        image, labels = self._taught(index)
+        image, labels = self._load_targets(index)
         # The official views are enlarged up to three times, so they start from the picture itself.
         if self.config.augment == "house":
             image, labels = _fitted(image, labels, self.config.input_hw)
@@ -161,28 +161,30 @@ class Batches:
             self._cached_bytes += image.nbytes + labels.nbytes
         return image, labels
 
-    def _taught(self, index: int) -> View:
+    def _load_targets(self, index: int) -> View:
         """Loads a picture and its labels, and with a teacher its scores as further planes."""
         sample = self.samples[index]
         image, labels = sample.load()
-        if self.teacher is None or not (self.config.soft or self.doubt[index]):
+        if self.teacher is None or not (self.config.soft or self.ignore_above[index]):
             return image, labels
         scores = self._scores(self.teacher, index, image)
         planes = np.dstack([labels, scores])
-        if self.doubt[index]:
-            planes[doubts(labels, scores, self.doubt[index])] = IGNORE
+        if self.ignore_above[index]:
+            planes[teacher_disagreement(labels, scores, self.ignore_above[index])] = IGNORE
         return image, planes if self.config.soft else planes[..., 0].copy()
 
     def _scores(self, teacher: Teacher, index: int, image: UInt8) -> UInt8:
-        return onto(teacher.scores(image, self.digests[index]), hw_of(image))
+        return resize_targets(teacher.log_probs(image, self.digests[index]), hw_of(image))
 
-    def doubted(self, teacher: Teacher) -> dict[str, float]:
+    def disagreement_report(self, teacher: Teacher) -> dict[str, float]:
         """Returns the share of each picture that the teacher puts in doubt, where there is one."""
         shares = {}
         for index, sample in enumerate(self.samples):
-            if self.doubt[index]:
+            if self.ignore_above[index]:
                 image, labels = sample.load()
-                found = doubts(labels, self._scores(teacher, index, image), self.doubt[index])
+                found = teacher_disagreement(
+                    labels, self._scores(teacher, index, image), self.ignore_above[index]
+                )
                 shares[sample.image.name] = float(found.mean())
         return {name: share for name, share in shares.items() if share}
 

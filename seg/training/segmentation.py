@@ -22,15 +22,15 @@ from seg.predictors.segmenter import Segmenter
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec
 from seg.training.autocast import autocast, resolve
-from seg.training.cached_features import CachedRuntime, Features, backbone_id
+from seg.training.cached_features import CachedFeatures, CachedRuntime, backbone_key
 from seg.training.config import SegmentationConfig
 from seg.training.feature_cache import Cache, default_folder
-from seg.training.init_weights import start_from
-from seg.training.losses import Mix, distillation, segmentation_loss
+from seg.training.init_weights import init_weights_from
+from seg.training.losses import LossWeights, distillation, segmentation_loss
 from seg.training.network import make_net
 from seg.training.optim import train_mode
 from seg.training.run import Row, Run, fingerprint, write_csv
-from seg.training.sample_loader import Batch, Batches, digest_of
+from seg.training.sample_loader import Batch, SampleLoader, digest_of
 from seg.training.schedule import learning_rate
 from seg.training.teacher import Teacher
 from seg.training.validation import draw, validate
@@ -41,7 +41,7 @@ DRAW_EVERY_S = 30.0
 START_BATCHES = 4  # whose statistics a start from folded weights needs
 
 
-def _check_steps(batches: Batches, spec: ModelSpec) -> None:
+def _check_steps(batches: SampleLoader, spec: ModelSpec) -> None:
     """Raises SpecMismatch where a step is a single cell: a batch norm has no deviation of that."""
     count, size = batches.config.samples or len(batches.samples), batches.config.batch
     num_views, (height, width) = count % size or size, batches.letterbox.canvas_hw
@@ -79,7 +79,7 @@ class Trainer:
         self.net, self.spec = make_net(config)
         self.net = self.net.to(device)
         self.teacher = self._teacher(cache) if config.teacher else None
-        self.batches = Batches(sets, self.spec, config, self.teacher)
+        self.batches = SampleLoader(sets, self.spec, config, self.teacher)
         _check_steps(self.batches, self.spec)
         self.run = run
         self.data = {
@@ -87,12 +87,12 @@ class Trainer:
             "valid": fingerprint([digest_of(sample) for sample in self.valid]),
             "teacher": fingerprint(self.teacher.files if self.teacher else []),
         }
-        self.optimiser = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             (p for p in self.net.parameters() if p.requires_grad),
             config.lr,
             weight_decay=config.weight_decay,
         )
-        self.mix = Mix(
+        self.mix = LossWeights(
             ce=config.ce, dice=config.dice, lovasz=config.lovasz, classes=config.class_weights
         )
         average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
@@ -103,7 +103,7 @@ class Trainer:
         self.features = self._cached(cache) if config.views else None
 
     @property
-    def judged(self) -> Net:
+    def eval_net(self) -> Net:
         """The network that is evaluated and kept: the averaged one where there is one."""
         return cast(Net, self.ema.module) if self.ema else self.net
 
@@ -117,14 +117,14 @@ class Trainer:
             The rows of all epochs, those before a stop too.
         """
         if self.config.init and not self.run.history:
-            self._start(Path(self.config.init))
+            self._init_weights(Path(self.config.init))
         if self.features:
-            self.features.fill()
+            self.features.precompute()
         if self.teacher:
-            self._ask(self.teacher)
+            self._precompute_teacher_targets(self.teacher)
         drawn = time.monotonic()
         for epoch in range(len(self.run.history), self.config.epochs):
-            if self.run.is_stale(self.config.patience):
+            if self.run.should_stop(self.config.patience):
                 log.info(f"stopped: no better IoU in {self.config.patience} epochs")
                 break
             started = time.monotonic()
@@ -141,7 +141,7 @@ class Trainer:
                 "pixel_accuracy": evaluation.scores["pixel_accuracy"],
                 "seconds": time.monotonic() - started,
             }
-            self.run.keep(self.judged, self.spec, row, self._state())
+            self.run.save_epoch(self.eval_net, self.spec, row, self._state())
             # Where an epoch takes a second, pictures of each would take as long again. The last
             # one's are drawn below.
             is_last = epoch + 1 == self.config.epochs
@@ -160,9 +160,9 @@ class Trainer:
         """Takes up where the run's last epoch ended; the rest is as if there had been no stop."""
         contents = self.run.resume(self.config, self.data)
         training = contents["training"]
-        self.judged.load_state_dict(contents["state"])
+        self.eval_net.load_state_dict(contents["state"])
         self.net.load_state_dict(training["net"], strict=False)
-        self.optimiser.load_state_dict(training["optimiser"])
+        self.optimizer.load_state_dict(training["optimizer"])
         if self.ema:
             self.ema.n_averaged.fill_(training["averaged"])
 
@@ -175,7 +175,7 @@ class Trainer:
         }
         return {
             "net": changing,
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "averaged": int(self.ema.n_averaged) if self.ema else 0,
             "config": json.dumps(self.config.to_dict()),
             "data": self.data,
@@ -208,7 +208,7 @@ class Trainer:
             warmup=self.config.warmup,
             milestones=[epoch * steps for epoch in self.config.scheduler_epochs],
         )
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
         return rate
 
@@ -221,61 +221,61 @@ class Trainer:
                 images = inputs.to(memory_format=torch.channels_last)
                 outputs = cast(SegmentationNet, self.net).training_logits(images)
         loss = segmentation_loss(outputs, labels, self.mix)
-        if batch.soft is not None:
-            soft, config = batch.soft.to(self.device), self.config
+        if batch.soft_targets is not None:
+            soft, config = batch.soft_targets.to(self.device), self.config
             part = distillation(outputs[0], soft, config.temperature, config.dice)
             loss = loss + config.soft * part
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._trainable(), self.config.clip)
-        self.optimiser.step()
+        self.optimizer.step()
         if self.ema:
             self.ema.update_parameters(self.net)
         return float(loss.detach())
 
     def _trainable(self) -> Iterator[nn.Parameter]:
-        return (p for group in self.optimiser.param_groups for p in group["params"])
+        return (p for group in self.optimizer.param_groups for p in group["params"])
 
-    def _start(self, path: Path) -> None:
+    def _init_weights(self, path: Path) -> None:
         """Takes another model's weights."""
 
         def views() -> torch.Tensor:
             drawn = itertools.islice(self.batches.epoch(0), START_BATCHES)
             return torch.cat([batch.inputs for batch in drawn]).to(self.device)
 
-        log.info("%s", start_from(path, self.net, self.spec, views))
+        log.info(init_weights_from(path, self.net, self.spec, views))
 
     def _teacher(self, cache: Path) -> Teacher:
         config = self.config
         models = [Path(name) for name in config.teacher]
         return Teacher(models, config.classes, config.input_hw, self.device.type, cache)
 
-    def _ask(self, teacher: Teacher) -> None:
-        """Has the teacher segment the images that it teaches or doubts, and reports its doubts."""
+    def _precompute_teacher_targets(self, teacher: Teacher) -> None:
+        """Has the teacher segment the images, and reports where it disagrees with the labels."""
         log.info(f"teacher: {teacher.description()}")
         batches = self.batches
-        asked = [i for i, doubt in enumerate(batches.doubt) if self.config.soft or doubt]
-        teacher.fill([batches.samples[i] for i in asked], [batches.digests[i] for i in asked])
-        if not any(self.batches.doubt):
+        asked = [i for i, p in enumerate(batches.ignore_above) if self.config.soft or p]
+        teacher.precompute([batches.samples[i] for i in asked], [batches.digests[i] for i in asked])
+        if not any(self.batches.ignore_above):
             return
-        doubted = self.batches.doubted(teacher)
+        report = self.batches.disagreement_report(teacher)
         rows: list[dict[str, float | str]] = [
-            {"picture": name, "share": share} for name, share in sorted(doubted.items())
+            {"image": name, "ignored": share} for name, share in sorted(report.items())
         ]
         if rows:
-            write_csv(self.run.folder / "doubts.csv", rows)
+            write_csv(self.run.folder / "disagreement.csv", rows)
         log.info(
-            f"in doubt, and learned from by neither: places in {len(rows)} pictures (doubts.csv)",
+            f"ignored where the teacher disagrees: places in {len(rows)} images (disagreement.csv)",
         )
 
-    def _cached(self, folder: Path) -> Features:
+    def _cached(self, folder: Path) -> CachedFeatures:
         net = cast(LinearSegmentationNet, self.net)
-        cache = Cache(folder, backbone_id(net, self.spec))
-        return Features(net, self.batches, cache, self.device, self.precision)
+        cache = Cache(folder, backbone_key(net, self.spec))
+        return CachedFeatures(net, self.batches, cache, self.device, self.precision)
 
     def _runtime(self) -> TorchRuntime:
         """The network as validation runs it."""
         if self.features:
-            net = cast(LinearSegmentationNet, self.judged)
+            net = cast(LinearSegmentationNet, self.eval_net)
             return CachedRuntime(net, self.spec, self.device, self.features)
-        return TorchRuntime(self.judged, self.spec, self.device)
+        return TorchRuntime(self.eval_net, self.spec, self.device)

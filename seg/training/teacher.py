@@ -19,7 +19,7 @@ from seg.training.feature_cache import Cache, Float16, Key
 from seg.training.losses import SOFT_STEP
 
 COARSER = 4  # the teacher's scores are kept on a grid so much coarser than the fitted picture
-OPENING = 0.025  # of the fitted picture's long side: thinner doubts are edges, not people
+OPENING = 0.025  # of the fitted picture's long side: thinner places are edges, not people
 
 
 class Teacher:
@@ -59,7 +59,7 @@ class Teacher:
         self.files = [sha256_of(path) for path in models]
         self.cache = Cache(cache, {"arch": "teacher", "files": self.files})
 
-    def scores(self, image: UInt8, digest: str) -> UInt8:
+    def log_probs(self, image: UInt8, digest: str) -> UInt8:
         """Returns the log-probabilities of a picture's pixels.
 
         Args:
@@ -71,19 +71,19 @@ class Teacher:
         """
 
         def make() -> tuple[Float16, UInt8]:
-            return self._look(image), np.empty((0, 0), np.uint8)
+            return self._predict(image), np.empty((0, 0), np.uint8)
 
         log_p, _ = self.cache.get(self._key(digest), make)
         return np.clip(np.round(log_p / -SOFT_STEP), 0, IGNORE - 1).astype(np.uint8)
 
-    def fill(self, samples: Sequence[Sample], digests: Sequence[str]) -> None:
+    def precompute(self, samples: Sequence[Sample], digests: Sequence[str]) -> None:
         """Looks at every picture that the cache lacks."""
         pairs = zip(samples, digests, strict=True)
         for sample, digest in tqdm(
             pairs, "teacher", len(samples), leave=False, disable=None, file=sys.stderr
         ):
             if self.cache.find(self._key(digest)) is None:
-                self.scores(sample.load()[0], digest)
+                self.log_probs(sample.load()[0], digest)
 
     def description(self) -> str:
         """What teaches, for people."""
@@ -92,7 +92,7 @@ class Teacher:
     def _key(self, digest: str) -> Key:
         return {"picture": digest, "input_hw": self.input_hw}
 
-    def _look(self, image: UInt8) -> Float16:
+    def _predict(self, image: UInt8) -> Float16:
         grid = Letterbox.fit(
             hw_of(image), (self.input_hw[0] // COARSER, self.input_hw[1] // COARSER), 1
         )
@@ -107,17 +107,17 @@ class Teacher:
         return log_p
 
 
-def onto(scores: UInt8, hw: Size) -> UInt8:
+def resize_targets(scores: UInt8, hw: Size) -> UInt8:
     """Enlarges a teacher's scores `(h, w, C)` to a picture's size, `(H, W, C)`."""
     planes = [resize(np.ascontiguousarray(plane), hw) for plane in np.moveaxis(scores, 2, 0)]
     return np.stack(planes, axis=2)
 
 
-def doubts(labels: UInt8, scores: UInt8, least: float) -> npt.NDArray[np.bool_]:
+def teacher_disagreement(labels: UInt8, scores: UInt8, least: float) -> npt.NDArray[np.bool_]:
     """Finds what is labelled background and the teacher takes for something else.
 
     Data sets leave people unlabelled, and a student that learns them as background unlearns what
-    people look like. Thin seams along the labelled are no doubts: the teacher's edges are not
+    people look like. Thin seams along the labelled do not count: the teacher's edges are not
     better than the labels'.
 
     Args:

@@ -1,4 +1,4 @@
-"""Board: the log's rows for TensorBoard, for those who have it."""
+"""TensorBoardLogger: the log's rows for TensorBoard, for those who have it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from seg.errors import EngineMissing
 from seg.training.run import Row
 
 
-class Board:
+class TensorBoardLogger:
     """Writes each epoch's row as scalars; the only code that imports tensorboard.
 
     Args:

@@ -120,7 +120,7 @@ def test_data_sets_of_other_classes_are_refused(train, tmp_path, capsys):
 @contextmanager
 def full_disk(number):
     """A disk that is full at the `number`th of the files that the second epoch keeps."""
-    keep, kept, written = Run.keep, [], []
+    keep, kept, written = Run.save_epoch, [], []
 
     def watch(self, *rest):
         kept.append(1)
@@ -137,7 +137,7 @@ def full_disk(number):
         return write
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "keep", watch)
+        patch.setattr(Run, "save_epoch", watch)
         for name in ("write_bytes", "write_text"):
             patch.setattr(Path, name, fill_up(getattr(Path, name)))
         yield

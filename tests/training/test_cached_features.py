@@ -19,7 +19,7 @@ from seg.evaluation.segmentation import evaluate_segmenter
 from seg.models.checkpoint import read_checkpoint
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes.pytorch import TorchRuntime
-from seg.training.cached_features import CachedRuntime, backbone_id
+from seg.training.cached_features import CachedRuntime, backbone_key
 from seg.training.config import SegmentationConfig
 from seg.training.feature_cache import Cache
 from seg.training.network import make_net
@@ -62,7 +62,7 @@ def files(folder):
 
 def test_the_cache_holds_what_the_backbone_says_of_the_view(tiny, discs, tmp_path):
     got = trainer(discs, tmp_path)
-    images, labels, _ = got.batches.numbered(3, 1)
+    images, labels, _ = got.batches.view_at(3, 1)
     tokens = got.net.backbone(got.net.normalise(images))
     expected = torch.cat(tokens.maps, 1)[0].half().permute(1, 2, 0)
     for _ in range(2):
@@ -94,7 +94,7 @@ def test_a_head_from_the_cache_is_a_head_on_the_same_features_at_once(
     rows = cached.train()
     assert files(tmp_path / "cached" / "cache")
     monkeypatch.setattr(Cache, "get", lambda self, key, make: make())
-    monkeypatch.setattr("seg.training.cached_features.Features.fill", lambda self: None)
+    monkeypatch.setattr("seg.training.cached_features.CachedFeatures.precompute", lambda self: None)
     direct = trainer(discs, tmp_path / "direct")
     direct_rows = direct.train()
     assert not files(tmp_path / "direct")
@@ -108,9 +108,9 @@ def test_a_view_depends_on_its_picture_and_not_on_the_others(tiny, discs, tmp_pa
     part = trainer(discs, tmp_path, samples=slice(4, 7)).features
     for number in (0, 1):
         assert part._key(1, number) == whole._key(5, number)
-        one, other = (f.batches.numbered(i, number) for f, i in ((part, 1), (whole, 5)))
+        one, other = (f.batches.view_at(i, number) for f, i in ((part, 1), (whole, 5)))
         assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
-    assert not torch.equal(whole.batches.numbered(5, 0)[0], whole.batches.numbered(5, 1)[0])
+    assert not torch.equal(whole.batches.view_at(5, 0)[0], whole.batches.view_at(5, 1)[0])
 
 
 @pytest.mark.parametrize(
@@ -150,12 +150,12 @@ def test_validation_scores_what_the_whole_network_scores(tiny, discs, tmp_path):
 
 def test_other_weights_are_another_backbone(tiny):
     net, spec = make_net(TINY)
-    before = backbone_id(net, spec)
-    assert before == backbone_id(net, spec)
+    before = backbone_key(net, spec)
+    assert before == backbone_key(net, spec)
     net.head.conv_seg.weight.data += 1
-    assert before == backbone_id(net, spec)
+    assert before == backbone_key(net, spec)
     net.backbone.vit.cls_token[0, 0, 0] += 1
-    assert before != backbone_id(net, spec)
+    assert before != backbone_key(net, spec)
 
 
 def test_the_command_says_the_size_first_and_reads_the_second_time(tiny, discs, tmp_path, capsys):
@@ -183,16 +183,16 @@ def test_without_the_cache_nothing_is_kept(tiny, discs, tmp_path):
 def test_resume_with_the_cache_is_exact(tiny, discs, tmp_path, monkeypatch):
     whole = trainer(discs, tmp_path / "whole")
     whole.train()
-    keep = Run.keep
+    keep = Run.save_epoch
 
     def stop(self, *rest):
         keep(self, *rest)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Run, "keep", stop)
+    monkeypatch.setattr(Run, "save_epoch", stop)
     with pytest.raises(KeyboardInterrupt):
         trainer(discs, tmp_path / "parts").train()
-    monkeypatch.setattr(Run, "keep", keep)
+    monkeypatch.setattr(Run, "save_epoch", keep)
     shutil.rmtree(tmp_path / "parts" / "cache")
     rest = trainer(discs, tmp_path / "parts")
     rest.resume()
@@ -222,7 +222,7 @@ def fill_elsewhere(discs, folder):
         "Backbone.forward = lambda self, x: (time.sleep(0.02), forward(self, x))[1]\n"
         "sys.path.append(sys.argv[1])\n"
         "from test_cached_features import MANY, trainer\n"
-        "trainer(sys.argv[2], Path(sys.argv[3]), MANY).features.fill()"
+        "trainer(sys.argv[2], Path(sys.argv[3]), MANY).features.precompute()"
     )
     here = Path(__file__).parent
     command = [sys.executable, "-c", code, str(here), str(discs), str(folder)]
@@ -244,7 +244,7 @@ def test_a_killed_cache_filled_by_two_runs_at_once_has_the_same_bytes(tiny, disc
     process.wait()
     assert 10 <= len(files(tmp_path / "broken")) < 12 * MANY.views
     process = fill_elsewhere(discs, tmp_path / "broken")
-    trainer(discs, tmp_path / "broken", MANY).features.fill()
+    trainer(discs, tmp_path / "broken", MANY).features.precompute()
     assert process.wait() == 0
     assert files(tmp_path / "broken") == files(tmp_path / "whole")
 

@@ -28,7 +28,7 @@ def run_of(*scores):
 
 
 @pytest.mark.parametrize(
-    ("scores", "patience", "is_stale"),
+    ("scores", "patience", "should_stop"),
     [
         ((0.5, 0.4, 0.3), 0, False),
         ((0.5, 0.4, 0.3), 2, True),
@@ -38,8 +38,8 @@ def run_of(*scores):
         ((), 1, False),
     ],
 )
-def test_patience_counts_epochs_without_a_better_iou(scores, patience, is_stale):
-    assert run_of(*scores).is_stale(patience) is is_stale
+def test_patience_counts_epochs_without_a_better_iou(scores, patience, should_stop):
+    assert run_of(*scores).should_stop(patience) is should_stop
 
 
 def test_a_training_that_gets_no_better_stops(tiny, discs, tmp_path, capsys):

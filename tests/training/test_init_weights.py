@@ -14,7 +14,7 @@ from seg.exporting.onnx_graph import export_spec, write_onnx
 from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
-from seg.training.init_weights import start_from
+from seg.training.init_weights import init_weights_from
 from seg.training.segmentation import Trainer
 from train import main
 
@@ -64,7 +64,7 @@ def test_it_says_what_the_file_says(trained, suffix):
     expected = said(trained, fresh)
     with torch.inference_mode():
         assert np.abs(net(fresh).numpy() - expected).max() > 0.1
-    text = start_from(trained / f"net.{suffix}", net, SPEC, lambda: views(16, 1))
+    text = init_weights_from(trained / f"net.{suffix}", net, SPEC, lambda: views(16, 1))
     assert text == f"starts from {trained / f'net.{suffix}'}"
     assert not net.training
     with torch.inference_mode():
@@ -75,7 +75,7 @@ def test_it_says_what_the_file_says(trained, suffix):
 def test_in_training_an_unfolded_net_says_it_too(trained):
     """There its batch norms take the batch's own statistics, which are those that were measured."""
     net, images = build_net(SPEC), views(16, 1)
-    start_from(trained / "net.onnx", net, SPEC, lambda: images)
+    init_weights_from(trained / "net.onnx", net, SPEC, lambda: images)
     with torch.no_grad():
         found = net.train()(images).numpy()
     expected = said(trained, images)
@@ -94,7 +94,7 @@ def test_a_network_with_an_efficientnet_encoder_starts_from_a_file_too(tmp_path,
     write_onnx(source, export_spec(spec, tmp_path / "net.pt", None), tmp_path / "net.onnx")
     torch.manual_seed(1)
     net, images = build_net(spec).eval(), views(16, 100)
-    start_from(tmp_path / f"net.{suffix}", net, spec, lambda: images)
+    init_weights_from(tmp_path / f"net.{suffix}", net, spec, lambda: images)
     expected = said(tmp_path, images)
     with torch.inference_mode():
         found = net(images).numpy()
@@ -106,7 +106,7 @@ def test_other_classes_get_a_new_head_and_the_rest_stays(trained, suffix):
     spec = dataclasses.replace(SPEC, outputs=segmentation_outputs(("background", "cat", "dog")))
     net = build_net(spec)
     before = {name: part.clone() for name, part in net.state_dict().items()}
-    text = start_from(trained / f"net.{suffix}", net, spec, lambda: views(8, 1))
+    text = init_weights_from(trained / f"net.{suffix}", net, spec, lambda: views(8, 1))
     assert text.endswith("its classes are others: a new head")
     after, source = net.state_dict(), load_net(trained / "net.pt")[0].state_dict()
     for name in ("head.weight", "head.bias", "aux.weight"):
@@ -189,9 +189,9 @@ def test_a_head_on_other_layers_is_another_network(trained, tmp_path, tiny):
     )
     save_net(tmp_path / "one.pt", build_net(one), one)
     with pytest.raises(SpecMismatch, match=r"layers \[2, 3\]; the training is of tiny with \[3\]"):
-        start_from(tmp_path / "one.pt", build_net(other), other, pytest.fail)
+        init_weights_from(tmp_path / "one.pt", build_net(other), other, pytest.fail)
     with pytest.raises(ArtifactError, match="No checkpoint"):
-        start_from(tmp_path / "two.pt", build_net(other), other, pytest.fail)
+        init_weights_from(tmp_path / "two.pt", build_net(other), other, pytest.fail)
 
 
 def test_the_frozen_backbone_is_not_the_files_to_change(tmp_path, tiny):
@@ -210,7 +210,7 @@ def test_the_frozen_backbone_is_not_the_files_to_change(tmp_path, tiny):
             part.add_(1)
     save_net(tmp_path / "net.pt", source, spec)
     before = {name: part.clone() for name, part in net.state_dict().items()}
-    start_from(tmp_path / "net.pt", net, spec, pytest.fail)
+    init_weights_from(tmp_path / "net.pt", net, spec, pytest.fail)
     for name, part in net.state_dict().items():
         kept = before if name.startswith("backbone.") else source.state_dict()
         torch.testing.assert_close(part, kept[name], rtol=0, atol=0)

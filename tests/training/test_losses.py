@@ -8,7 +8,7 @@ import torch
 
 from seg.metrics import ConfusionMatrix
 from seg.training.losses import (
-    Mix,
+    LossWeights,
     cross_entropy,
     dice,
     distillation,
@@ -45,7 +45,7 @@ def test_dice_is_the_mean_over_the_foreground_classes():
 def test_a_batch_without_labels_costs_nothing():
     logits = torch.randn(1, 2, 4, 4, requires_grad=True)
     labels = torch.full((1, 4, 4), 255)
-    loss = segmentation_loss([logits, logits], labels, Mix(dice=1.0, lovasz=1.0))
+    loss = segmentation_loss([logits, logits], labels, LossWeights(dice=1.0, lovasz=1.0))
     loss.backward()
     assert torch.isfinite(loss) and not logits.grad.any()
 
@@ -55,7 +55,7 @@ def test_auxiliary_heads_weigh_less_and_see_every_fourth_label():
     labels[:, ::4, ::4] = 1
     sure = torch.tensor([-20.0, 20.0]).view(1, 2, 1, 1)
     right = segmentation_loss([sure * 0, sure], labels)
-    wrong = segmentation_loss([sure * 0, -sure], labels, Mix(aux=0.5))
+    wrong = segmentation_loss([sure * 0, -sure], labels, LossWeights(aux=0.5))
     assert float(right) == pytest.approx(math.log(2), rel=1e-5)
     assert float(wrong) == pytest.approx(math.log(2) + 0.5 * 40, rel=1e-5)
 
@@ -105,7 +105,7 @@ def test_lovasz_leaves_out_classes_that_are_not_there():
 
 def test_each_loss_of_the_mix_counts_by_its_weight():
     logits, labels = torch.randn(2, 2, 8, 8), torch.randint(0, 2, (2, 8, 8))
-    got = segmentation_loss([logits], labels, Mix(ce=0.5, dice=2, lovasz=3))
+    got = segmentation_loss([logits], labels, LossWeights(ce=0.5, dice=2, lovasz=3))
     expected = 0.5 * cross_entropy(logits, labels) + 2 * dice(logits, labels)
     expected = expected + 3 * lovasz(logits[:, :, ::4, ::4], labels[:, ::4, ::4])
     assert float(got) == pytest.approx(float(expected), rel=1e-5)

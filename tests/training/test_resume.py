@@ -137,18 +137,21 @@ def test_the_next_epoch_is_not_the_best_because_the_best_is_gone(tiny, tmp_path)
     net, spec = make_net(config)
     run = Run(tmp_path)
 
-    def keep(epoch, iou):
-        run.keep(net, spec, {"epoch": epoch, "iou": iou, "val_loss": 1 - iou}, {})
+    def save_epoch(epoch, iou):
+        run.save_epoch(net, spec, {"epoch": epoch, "iou": iou, "val_loss": 1 - iou}, {})
 
-    keep(1, 0.5)
-    keep(2, 0.7)
-    keep(3, 0.6)
-    assert run.lost() == []
+    save_epoch(1, 0.5)
+    save_epoch(2, 0.7)
+    save_epoch(3, 0.6)
+    assert run.missing_checkpoints() == []
     (tmp_path / "best_iou.pt").unlink()
     (tmp_path / "best_loss.pt").unlink()
-    for line, name in zip(run.lost(), ("best_iou.pt", "best_loss.pt"), strict=True):
+    for line, name in zip(run.missing_checkpoints(), ("best_iou.pt", "best_loss.pt"), strict=True):
         assert line.startswith(f"{name}, of epoch 2, is gone")
-    keep(4, 0.65)
-    assert not (tmp_path / "best_iou.pt").exists() and len(run.lost()) == 2
-    keep(5, 0.75)
-    assert read_checkpoint(tmp_path / "best_iou.pt")["row"]["epoch"] == 5 and run.lost() == []
+    save_epoch(4, 0.65)
+    assert not (tmp_path / "best_iou.pt").exists() and len(run.missing_checkpoints()) == 2
+    save_epoch(5, 0.75)
+    assert (
+        read_checkpoint(tmp_path / "best_iou.pt")["row"]["epoch"] == 5
+        and run.missing_checkpoints() == []
+    )

@@ -11,7 +11,7 @@ from seg.data.augment import Augment, copy_paste
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.config import LITE, SegmentationConfig
-from seg.training.sample_loader import Batches
+from seg.training.sample_loader import SampleLoader
 
 SPEC = ModelSpec(
     arch="lite",
@@ -23,21 +23,21 @@ SMALL = dataclasses.replace(LITE, input_hw=(96, 96), crop_hw=(64, 64), batch=4, 
 
 
 def first(sets, config, epoch=0, spec=SPEC):
-    return next(iter(Batches(sets, spec, config).epoch(epoch)))
+    return next(iter(SampleLoader(sets, spec, config).epoch(epoch)))
 
 
 def test_an_epoch_depends_on_seed_and_number_alone(discs):
     sets = [open_dataset(str(discs))]
-    stream = Batches(sets, SPEC, SMALL)
+    stream = SampleLoader(sets, SPEC, SMALL)
     used = [list(stream.epoch(0)), list(stream.epoch(1))]
-    fresh = list(Batches(sets, SPEC, SMALL).epoch(1))
+    fresh = list(SampleLoader(sets, SPEC, SMALL).epoch(1))
     assert all(torch.equal(used[1][1][i], fresh[1][i]) for i in (0, 1))
     assert not torch.equal(used[0][0][0], used[1][0][0])
     assert not torch.equal(fresh[0][0], first(sets, dataclasses.replace(SMALL, seed=1), 1)[0])
 
 
 def test_batches_have_the_promised_shapes(discs):
-    stream = Batches([open_dataset(str(discs))], SPEC, SMALL)
+    stream = SampleLoader([open_dataset(str(discs))], SPEC, SMALL)
     batches = list(stream.epoch(0))
     assert len(batches) == len(stream) == 2
     for images, labels, _ in batches:
@@ -113,7 +113,7 @@ def test_weights_decide_how_often_a_set_is_drawn(discs, tmp_path):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((64, 64, 3), np.uint8))
     sets = [open_dataset(f"{discs},weight=3"), open_dataset(f"{tmp_path},negatives,weight=1")]
     config = dataclasses.replace(SMALL, samples=2000, paste=0)
-    order = Batches(sets, SPEC, config).order(np.random.default_rng(0))
+    order = SampleLoader(sets, SPEC, config).order(np.random.default_rng(0))
     share = np.mean(np.array(order) < len(sets[0].train))
     assert abs(share - 0.75) < 0.03
 
@@ -121,7 +121,7 @@ def test_weights_decide_how_often_a_set_is_drawn(discs, tmp_path):
 def test_without_weights_an_epoch_has_each_picture_once(discs):
     data = open_dataset(str(discs))
     config = SegmentationConfig(input_hw=(56, 56))
-    order = Batches([data], SPEC, config).order(np.random.default_rng(0))
+    order = SampleLoader([data], SPEC, config).order(np.random.default_rng(0))
     assert sorted(order) == list(range(len(data.train)))
 
 
@@ -141,10 +141,10 @@ def test_people_come_into_pictures_without_them_by_pasting_alone(discs, tmp_path
     sets = [open_dataset(str(discs)), open_dataset(f"{tmp_path},negatives,val=0")]
 
     def share(paste):
-        stream = Batches(sets, SPEC, dataclasses.replace(SMALL, paste=paste, scale=(0.6, 0.7)))
+        stream = SampleLoader(sets, SPEC, dataclasses.replace(SMALL, paste=paste, scale=(0.6, 0.7)))
         empty = len(stream.samples) - 1
         assert stream.samples[empty].mask is None
-        return np.mean([(stream.numbered(empty, k)[1] == 1).any() for k in range(80)])
+        return np.mean([(stream.view_at(empty, k)[1] == 1).any() for k in range(80)])
 
     assert share(0) == 0
     assert share(1) > 0.9  # whole pictures are pasted from; few views of them miss the disc

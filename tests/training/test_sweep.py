@@ -10,7 +10,7 @@ import pytest
 from seg import cli
 from seg.data import open_dataset
 from seg.errors import DataError, SpecMismatch
-from seg.training.comparison import T_975, mean_and_margin, summarise, table
+from seg.training.comparison import T_975, mean_and_margin, summarize, table
 from seg.training.config import SegmentationConfig
 from seg.training.run import Run
 from seg.training.sweep import folds, grid, plan
@@ -103,12 +103,12 @@ def test_each_trial_has_its_folder_and_its_choices(discs, tmp_path):
 
 def test_the_table_ranks_by_the_mean_over_the_folds():
     results = [("a", 1, row(0.5)), ("a", 2, row(0.7)), ("b", 1, row(0.9)), ("b", 2, row(0.9))]
-    lines = table(summarise(results)).splitlines()
+    lines = table(summarize(results)).splitlines()
     margin = 12.706 * math.sqrt(0.02) / math.sqrt(2)
     assert lines[2].startswith("| b | 2 | 0.9000 ± 0.0000 | 0.5000 ± 0.0000 |")
     assert lines[3].startswith(f"| a | 2 | 0.6000 ± {margin:.4f} |")
     assert "Student's t" in lines[-1]
-    alone = table(summarise([("", 0, row(0.5))])).splitlines()
+    alone = table(summarize([("", 0, row(0.5))])).splitlines()
     assert alone[2] == "| - | 1 | 0.5000 | 0.5000 | 0.9000 | 1.0000 |" and len(alone) == 3
 
 
@@ -117,7 +117,7 @@ def test_the_command_trains_all_and_goes_on_after_a_stop(
 ):
     args = ["--data", str(discs), *tiny, "--epochs", "1", "--folds", "2", "--sweep", "lr=1e-3,1e-2"]
     args += ["--output", str(tmp_path / "all")]
-    keep, kept = Run.keep, []
+    keep, kept = Run.save_epoch, []
 
     def stop_at_the_third(self, *rest):
         if len(kept) == 2:
@@ -125,9 +125,9 @@ def test_the_command_trains_all_and_goes_on_after_a_stop(
         keep(self, *rest)
         kept.append(self.folder)
 
-    monkeypatch.setattr(Run, "keep", stop_at_the_third)
+    monkeypatch.setattr(Run, "save_epoch", stop_at_the_third)
     assert cli.run(main, args) == 130
-    monkeypatch.setattr(Run, "keep", keep)
+    monkeypatch.setattr(Run, "save_epoch", keep)
     assert cli.run(main, args) == 1
     assert "--resume" in capsys.readouterr().err
     before = (kept[0] / "last.pt").read_bytes()

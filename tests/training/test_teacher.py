@@ -18,8 +18,8 @@ from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.config import LITE
 from seg.training.losses import distillation
-from seg.training.sample_loader import Batches
-from seg.training.teacher import Teacher, doubts
+from seg.training.sample_loader import SampleLoader
+from seg.training.teacher import Teacher, teacher_disagreement
 from train import main
 
 SPEC = ModelSpec(
@@ -56,7 +56,7 @@ def test_scores_are_log_probabilities_in_steps(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     for chosen in (models[:1], models):
         teacher = Teacher(chosen, SPEC.classes, (96, 96), "cpu", tmp_path / "cache")
-        scores = teacher.scores(image, "digest")
+        scores = teacher.log_probs(image, "digest")
         margins = [1.5, -2.0][: len(chosen)]
         mean = np.mean([softmax([0, margin]) for margin in margins], axis=0)
         assert scores.dtype == np.uint8 and scores.shape == (18, 24, 2)
@@ -68,9 +68,9 @@ def test_what_was_said_is_kept(tmp_path, monkeypatch):
         [constant(tmp_path / "a.pt", 1.5)], SPEC.classes, (96, 96), "cpu", tmp_path / "cache"
     )
     image = np.zeros((60, 80, 3), np.uint8)
-    first = teacher.scores(image, "digest")
-    monkeypatch.setattr(teacher, "_look", lambda image: pytest.fail("asked again"))
-    assert (teacher.scores(image, "digest") == first).all()
+    first = teacher.log_probs(image, "digest")
+    monkeypatch.setattr(teacher, "_predict", lambda image: pytest.fail("asked again"))
+    assert (teacher.log_probs(image, "digest") == first).all()
 
 
 def test_doubts_are_people_and_not_seams():
@@ -80,12 +80,12 @@ def test_doubts_are_people_and_not_seams():
     truth[18:122, 18:62] = 1  # the labelled one, two pixels too wide
     cv2.circle(truth, (140, 120), 25, 1, -1)  # someone whom nobody labelled
     scores = np.where(truth[..., None] == [0, 1], 0, 200).astype(np.uint8)
-    found = doubts(labels, scores, 0.7)
+    found = teacher_disagreement(labels, scores, 0.7)
     assert found[(truth == 1) & (np.arange(200) > 100)].all()
     assert not found[:, :100].any()
     assert found.mean() < 1.5 * np.pi * 25**2 / labels.size
     unsure = np.full((200, 200, 2), 14, np.uint8)  # a half each
-    assert not doubts(labels, unsure, 0.7).any()
+    assert not teacher_disagreement(labels, unsure, 0.7).any()
 
 
 @pytest.mark.parametrize("augment", ["house", "official"])
@@ -93,7 +93,7 @@ def test_scores_go_with_their_pixels(discs, augment):
     """A teacher that says just what is labelled: in every view the two must still agree."""
 
     class Echo:
-        def scores(self, image, digest):
+        def log_probs(self, image, digest):
             labels = next(x for x in samples if x.load()[0].tobytes() == image.tobytes()).load()[1]
             return np.where(labels[..., None] == [0, 1], 0, 200).astype(np.uint8)
 
@@ -102,11 +102,11 @@ def test_scores_go_with_their_pixels(discs, augment):
         LITE, input_hw=(100, 100), crop_hw=(64, 64), batch=24, samples=24, paste=0.5
     )
     config = dataclasses.replace(config, augment=augment, scale=(0.5, 1.5))
-    batch = next(Batches([open_dataset(str(discs))], SPEC, config, Echo()).epoch(0))
-    assert batch.soft.shape == (24, 2, 64, 64) and batch.soft.dtype == torch.uint8
+    batch = next(SampleLoader([open_dataset(str(discs))], SPEC, config, Echo()).epoch(0))
+    assert batch.soft_targets.shape == (24, 2, 64, 64) and batch.soft_targets.dtype == torch.uint8
     known = batch.labels != 255
-    assert (known == (batch.soft[:, 0] != 255)).all()
-    guess = batch.soft.argmin(1)  # the smaller step is the likelier class
+    assert (known == (batch.soft_targets[:, 0] != 255)).all()
+    guess = batch.soft_targets.argmin(1)  # the smaller step is the likelier class
     assert 0.05 < float(batch.labels[known].float().mean()) < 0.9
     assert float((guess == batch.labels)[known].float().mean()) > 0.99
 
@@ -155,8 +155,8 @@ def test_doubt_is_reported_and_not_learned(discs, tmp_path):
     assert (
         main([*args, "--data", f"{discs},ignore_above=0.9", "--output", str(tmp_path / "run")]) == 0
     )
-    rows = (tmp_path / "run" / "doubts.csv").read_text().splitlines()
-    assert rows[0] == "picture,share"
+    rows = (tmp_path / "run" / "disagreement.csv").read_text().splitlines()
+    assert rows[0] == "image,ignored"
     assert len(rows) == 1 + len(open_dataset(str(discs)).train)
     assert all(float(row.split(",")[1]) > 0.5 for row in rows[1:])
 
@@ -165,13 +165,13 @@ def test_a_teacher_that_only_doubts_sees_the_doubted_data_alone(discs, tmp_path,
     """Where it teaches nothing, its scores are not computed and do not follow the views."""
     teacher = constant(tmp_path / "no.pt", -9.0)
     seen = []
-    look = Teacher._look
+    look = Teacher._predict
 
     def spy(self, image):
         seen.append(image)
         return look(self, image)
 
-    monkeypatch.setattr(Teacher, "_look", spy)
+    monkeypatch.setattr(Teacher, "_predict", spy)
     shapes = []
     monkeypatch.setattr("seg.training.segmentation.distillation", lambda *args: shapes.append(args))
     args = ["distill", "--teacher", str(teacher), *SMALL, "--epochs", "1", "--soft", "0"]

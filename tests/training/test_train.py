@@ -80,7 +80,7 @@ def test_resume_gives_what_an_uninterrupted_training_gives(discs, lite_run, tmp_
     from seg.training import segmentation
 
     args = ["--data", str(discs), *LITE, "--epochs", "4", "--output", str(tmp_path / "run")]
-    keep, kept = segmentation.Run.keep, []
+    keep, kept = segmentation.Run.save_epoch, []
 
     def stop_after_two(self, *rest):
         keep(self, *rest)
@@ -88,9 +88,9 @@ def test_resume_gives_what_an_uninterrupted_training_gives(discs, lite_run, tmp_
         if len(kept) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(segmentation.Run, "keep", stop_after_two)
+    monkeypatch.setattr(segmentation.Run, "save_epoch", stop_after_two)
     assert cli.run(main, args) == 130
-    monkeypatch.setattr(segmentation.Run, "keep", keep)
+    monkeypatch.setattr(segmentation.Run, "save_epoch", keep)
     assert len(read_checkpoint(tmp_path / "run" / "last.pt")["training"]["history"]) == 2
     assert main([*args, "--resume"]) == 0
     assert same(weights(tmp_path / "run" / "last.pt"), weights(lite_run / "last.pt"))
