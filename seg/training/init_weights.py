@@ -40,7 +40,7 @@ def init_weights_from(path: Path, net: Net, spec: ModelSpec, views: Callable[[],
             what the file computes.
         net: The network, changed in place.
         spec: What it is.
-        views: Draws pictures, float32 `(B, 3, H, W)`, to measure folded batch norms' statistics on.
+        views: Draws images, float32 `(B, 3, H, W)`, to measure folded batch norms' statistics on.
 
     Returns:
         What it starts from, for people.

@@ -4,35 +4,17 @@ Two classes need one map, `(B, 1, H, W)`: the margin of class 1 over class 0. Th
 either form and say the same; on a CPU the margin takes half the time.
 """
 
-import dataclasses
+import functools
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from seg.data.samples import IGNORE
+from seg.training.tasks.segmentation_config import LossWeights
 
 # A teacher's log-probabilities as bytes, 0 to -12.7 in steps of 0.05; 255 is unknown.
 SOFT_STEP = 0.05
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class LossWeights:
-    """How much of each loss there is.
-
-    Attributes:
-        ce: Weight of cross-entropy.
-        dice: Weight of the Dice loss.
-        lovasz: Weight of the Lovász-Softmax loss.
-        classes: Weight of each class in cross-entropy; empty: all the same.
-        aux: Weight of each auxiliary head.
-    """
-
-    ce: float = 1.0
-    dice: float = 0.0
-    lovasz: float = 0.0
-    classes: tuple[float, ...] = ()
-    aux: float = 0.4
 
 
 PLAIN = LossWeights()
@@ -97,22 +79,39 @@ def lovasz(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(parts).mean() if parts else scores.sum()
 
 
-def segmentation_loss(outputs: list[Tensor], labels: Tensor, mix: LossWeights = PLAIN) -> Tensor:
-    """The losses of `mix` together, each head's logits enlarged to the labels' size.
+def segmentation_loss(
+    outputs: list[Tensor], labels: Tensor, weights: LossWeights = PLAIN
+) -> Tensor:
+    """Returns the sum of `segmentation_losses`."""
+    parts = segmentation_losses(outputs, labels, weights)
+    return functools.reduce(torch.add, parts.values())
+
+
+def segmentation_losses(
+    outputs: list[Tensor], labels: Tensor, weights: LossWeights = PLAIN
+) -> dict[str, Tensor]:
+    """Computes each loss, weighted, with each head's logits enlarged to the labels' size.
 
     Args:
         outputs: The network's logits, then those of auxiliary heads.
         labels: int64 `(B, H, W)`.
-        mix: How much of each.
+        weights: How much of each; those without weight are left out.
+
+    Returns:
+        The losses of the logits by name, and as `aux` those of all auxiliary heads.
     """
-    loss = labels.new_zeros((), dtype=torch.float32)
+    parts: dict[str, Tensor] = {}
     for index, output in enumerate(outputs):
         # A coarse auxiliary head learns as much from every fourth label, at a sixteenth the cost.
         target = labels[:, ::4, ::4] if index else labels
         logits = F.interpolate(margin(output.float()), target.shape[1:], mode="bilinear")
-        part = _mixed(logits, target, mix)
-        loss = loss + (mix.aux * part if index else part)
-    return loss
+        losses = _weighted(logits, target, weights)
+        if not index:
+            parts = losses
+        elif losses:
+            part = weights.aux * functools.reduce(torch.add, losses.values())
+            parts["aux"] = parts["aux"] + part if "aux" in parts else part
+    return parts
 
 
 def margin(logits: Tensor) -> Tensor:
@@ -132,8 +131,8 @@ def distillation(
 
     Args:
         logits: The student's, `(B, C, h, w)`.
-        soft_targets: The teacher's, uint8 `(B, C, H, W)`: log-probabilities in steps of
-            -0.05, or 255.
+        soft_targets: The teacher's, uint8 `(B, C, H, W)`: log-probabilities in steps of -0.05, or
+            255.
         temperature: Above 1 the unlikely classes count for more.
         dice: Weight of Dice.
     """
@@ -151,13 +150,14 @@ def distillation(
     return loss + dice * (1 - (2 * (score * truth).sum((0, 2, 3)) + 1) / (either + 1)).mean()
 
 
-def _mixed(logits: Tensor, labels: Tensor, mix: LossWeights) -> Tensor:
-    loss = logits.new_zeros(())
-    if mix.ce:
-        loss = loss + mix.ce * cross_entropy(logits, labels, mix.classes)
-    if mix.dice:
-        loss = loss + mix.dice * dice(logits, labels)
-    if mix.lovasz:
+def _weighted(logits: Tensor, labels: Tensor, weights: LossWeights) -> dict[str, Tensor]:
+    losses = {}
+    if weights.ce:
+        losses["ce"] = weights.ce * cross_entropy(logits, labels, weights.class_weights)
+    if weights.dice:
+        losses["dice"] = weights.dice * dice(logits, labels)
+    if weights.lovasz:
         # It sorts the pixels; every fourth along both sides says as much at a sixteenth the cost.
-        loss = loss + mix.lovasz * lovasz(logits[:, :, ::4, ::4], labels[:, ::4, ::4])
-    return loss
+        part = lovasz(logits[:, :, ::4, ::4], labels[:, ::4, ::4])
+        losses["lovasz"] = weights.lovasz * part
+    return losses

@@ -5,38 +5,46 @@ import dataclasses
 import torch
 
 from seg._version import __version__
-from seg.models.backbones.registry import BACKBONES
+from seg.models.backbones.registry import backbone_info
 from seg.models.base import Net, count_parameters
 from seg.models.nets import build_net
 from seg.models.official_weights import load_backbone
-from seg.spec import ModelSpec, segmentation_outputs
-from seg.training.config import SegmentationConfig
+from seg.spec import ModelSpec, Output
+from seg.training.config import BackboneConfig, FrozenConfig, ModelConfig
 from seg.training.optim import freeze
 
+STRIDE = 32  # of networks without a backbone
 
-def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
-    """Builds the network to train and its spec; the backbone's weights are looked up or loaded.
+
+def make_net(model: ModelConfig, outputs: tuple[Output, ...], seed: int) -> tuple[Net, ModelSpec]:
+    """Builds a network to train, its frozen parts frozen, and its spec.
+
+    Args:
+        model: What is built, and what of it is trained.
+        outputs: What it returns.
+        seed: Of the weights that are not loaded.
 
     Raises:
-        ArtifactError: The backbone's weights cannot be had.
+        ArtifactError: There is no such architecture, or the backbone's weights cannot be had.
+        SpecMismatch: The backbone has no such layer.
     """
-    torch.manual_seed(config.seed)
+    torch.manual_seed(seed)
     spec = ModelSpec(
-        arch=config.arch,
-        outputs=segmentation_outputs(config.classes),
-        input_hw=config.input_hw,
-        stride=32,
+        arch=model.arch,
+        outputs=outputs,
+        input_hw=model.input_hw,
+        stride=STRIDE,
         made_with=f"dinoseg {__version__}, torch {torch.__version__}",
     )
-    info = BACKBONES.get(config.arch)
-    if info is None:
+    if not isinstance(model, BackboneConfig):
         return build_net(spec), spec
+    info, is_frozen = backbone_info(model.arch), isinstance(model, FrozenConfig)
     spec = dataclasses.replace(spec, mean=info.mean, std=info.std, stride=info.patch_size)
-    if config.init and info.is_convolutional:
-        # It is trained, so its weights come from the trained model, too.
+    if model.init and not is_frozen:
+        # The backbone is trained, so its weights come from the trained model, too.
         return build_net(spec), spec
-    backbone = load_backbone(config.arch, config.backbone, config.layers or None)
-    if not info.is_convolutional:
+    backbone = load_backbone(model.arch, model.backbone, model.layers or None)
+    if is_frozen:
         freeze(backbone)
     spec = dataclasses.replace(spec, layers=backbone.layers, backbone=backbone.source)
     return build_net(spec, backbone), spec
@@ -44,7 +52,8 @@ def make_net(config: SegmentationConfig) -> tuple[Net, ModelSpec]:
 
 def summary(net: Net, spec: ModelSpec) -> str:
     """Returns the network's parts and its numbers of frozen and trainable parameters."""
-    lines = [f"{spec.arch}, {', '.join(spec.classes)}"]
+    outputs = (f"{output.name}: {', '.join(output.classes)}" for output in spec.outputs)
+    lines = [f"{spec.arch}, {'; '.join(outputs)}"]
     for name, part in net.named_children():
         frozen, trainable = count_parameters(part)
         if frozen + trainable:

@@ -1,18 +1,17 @@
 """Run: the folder of a training, what is kept in it, and how it goes on after a stop.
 
-last.pt        after each epoch: weights and all that `--resume` needs
-best_iou.pt    the epoch with the best IoU of the validation pictures
-best_loss.pt   the epoch with the lowest validation loss
-log.csv        a row for each epoch
-curves.png     the same as a picture, drawn at most twice a minute, and at the end
-overlays.png   validation pictures with the masks of that epoch
+last.pt            after each epoch: weights and all that `--resume` needs
+best_<monitor>.pt  the epoch with the best score of the validation, such as best_iou.pt
+best_loss.pt       the epoch with the lowest validation loss
+log.csv            a row for each epoch
+curves.png         the same as an image, drawn at most twice a minute, and at the end
+overlays.png       validation images with that epoch's predictions
 """
 
 import csv
 import dataclasses
 import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,9 @@ from seg.files.atomic import atomic_write, remove_temp_files
 from seg.models.base import Net
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.spec import ModelSpec
-from seg.training.config import SegmentationConfig
 
 Row = dict[str, float]
-FILES = ("last.pt", "best_iou.pt", "best_loss.pt", "log.csv", "curves.png", "overlays.png")
+VERSION = 2  # of what `--resume` reads
 
 
 @dataclasses.dataclass(slots=True)
@@ -34,10 +32,12 @@ class Run:
 
     Attributes:
         folder: Where everything goes.
+        monitor: The score that decides which epoch is best; higher is better.
         history: A row for each epoch so far.
     """
 
     folder: Path
+    monitor: str
     history: list[Row] = dataclasses.field(default_factory=list)
 
     @property
@@ -48,12 +48,20 @@ class Run:
     @property
     def result(self) -> Path:
         """The checkpoint to use: the best, or the last where the best was deleted."""
-        best = self.folder / "best_iou.pt"
+        best = self.folder / f"best_{self.monitor}.pt"
         return best if best.exists() else self.last
 
+    @property
+    def _best(self) -> tuple[tuple[str, str, int], ...]:
+        """The best checkpoints: file name, column of the log, and the sign of what is better."""
+        return (
+            (f"best_{self.monitor}.pt", self.monitor, 1),
+            ("best_loss.pt", "val_loss", -1),
+        )
+
     def should_stop(self, patience: int) -> bool:
-        """Tells whether the last `patience` epochs brought no better IoU; 0 is never."""
-        scores = [row["iou"] for row in self.history]
+        """Tells whether the last `patience` epochs brought no better score; 0 is never."""
+        scores = [row[self.monitor] for row in self.history]
         return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
 
     def start(self, overwrite: bool) -> None:
@@ -64,11 +72,13 @@ class Run:
         Raises:
             ArtifactError: It holds files of a training and `overwrite` is off, or cannot be made.
         """
-        found = [name for name in FILES if (self.folder / name).exists()]
+        names = ["last.pt", *(name for name, _, _ in self._best), "log.csv"]
+        names += ["curves.png", "overlays.png"]
+        found = [name for name in names if (self.folder / name).exists()]
         if found and not overwrite:
             raise ArtifactError(
-                f"{self.folder} holds a training already ({', '.join(found)}); go on with "
-                "--resume, take another --output, or add --overwrite."
+                f"{self.folder} already holds a run ({', '.join(found)}); continue it with "
+                "--resume, choose a different --output, or add --overwrite."
             )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +86,7 @@ class Run:
             raise ArtifactError(f"--output {self.folder}: {error.strerror}.") from error
         remove_temp_files(self.folder)
 
-    def resume(self, config: SegmentationConfig, data: Mapping[str, str]) -> dict[str, Any]:
+    def resume(self, config: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, Any]:
         """Reads the last epoch's checkpoint.
 
         Args:
@@ -84,73 +94,72 @@ class Run:
             data: The `fingerprint` of each part of the data now.
 
         Raises:
-            ArtifactError: There is none, or it was trained with other choices or other data.
+            ArtifactError: There is none, or it is of an earlier version, or it was trained with
+                other choices or other data.
         """
         if not self.last.is_file():
             raise ArtifactError(
-                f"{self.folder} holds no training to go on with: no epoch was finished in it; "
-                "leave --resume out."
+                f"{self.folder} holds no run to resume: no epoch was finished in it; omit --resume."
             )
         contents = read_checkpoint(self.last)
-        if "training" not in contents:
-            raise ArtifactError(f"{self.last} is a finished model, not a training to go on with.")
-        then, now = earlier(contents["training"]["config"]), config.to_dict()
-        if said := _changed(then, now):
-            raise ArtifactError(f"--resume needs the same choices as before: {said}.")
-        if said := _changed(contents["training"].get("data", data), data):
+        training = contents.get("training")
+        if not isinstance(training, dict):
+            raise ArtifactError(f"{self.last} is a finished model, not a run to resume.")
+        if training.get("version") != VERSION:
             raise ArtifactError(
-                f"--resume needs the same pictures, masks, split and teacher as before: {said}. "
-                "Put them back, or train anew into another --output."
+                f"{self.last} was trained by an earlier version of dinoseg, whose runs cannot be "
+                "resumed; train anew into a different --output, from --init with this file."
             )
-        self.history = list(contents["training"]["history"])
+        if text := _changes(training["config"], config):
+            raise ArtifactError(f"--resume needs the same choices as before: {text}.")
+        if text := _changes(training["data"], data):
+            raise ArtifactError(
+                f"--resume needs the same images, labels, split and teacher as before: {text}. "
+                "Put them back, or train anew into a different --output."
+            )
+        self.history = list(training["history"])
         remove_temp_files(self.folder)
         return contents
 
     def missing_checkpoints(self) -> list[str]:
-        """Says which best checkpoints are gone: their weights are nowhere else."""
-        best = (("best_iou.pt", "iou", max), ("best_loss.pt", "val_loss", min))
+        """Says which best checkpoints are missing: their weights are nowhere else."""
         lines = []
-        for name, key, choose in best:
-            if self.history and not (self.folder / name).exists():
-                epoch = choose(self.history, key=lambda row: row[key])["epoch"]
+        for name, key, sign in self._best:
+            scored = [row for row in self.history if key in row]
+            if scored and not (self.folder / name).exists():
+                epoch = max(scored, key=lambda row: sign * row[key])["epoch"]
                 lines.append(
-                    f"{name}, of epoch {epoch:g}, is gone; only a better epoch writes it again"
+                    f"{name}, of epoch {epoch:g}, is missing; only a better epoch writes it again"
                 )
         return lines
 
-    def save_epoch(self, net: Net, spec: ModelSpec, row: Row, training: dict[str, Any]) -> None:
+    def save_epoch(self, net: Net, spec: ModelSpec, row: Row, training: Mapping[str, Any]) -> None:
         """Writes an epoch: its row, its checkpoint, and the best ones where it is best.
 
         `last.pt` comes at the end: a stop before it repeats the epoch and writes the same again.
         """
-        is_best_iou = all(row["iou"] > other["iou"] for other in self.history)
-        is_best_loss = all(row["val_loss"] < other["val_loss"] for other in self.history)
+        best = [
+            name
+            for name, key, sign in self._best
+            if key in row and all(sign * row[key] > sign * other[key] for other in self.history)
+        ]
         self.history.append(row)
-        if is_best_iou:
-            save_net(self.folder / "best_iou.pt", net, spec, row=row)
-        if is_best_loss:
-            save_net(self.folder / "best_loss.pt", net, spec, row=row)
+        for name in best:
+            save_net(self.folder / name, net, spec, row=row)
         write_csv(self.folder / "log.csv", self.history)
-        save_net(self.last, net, spec, training={**training, "history": self.history})
+        kept = {**training, "version": VERSION, "history": self.history}
+        save_net(self.last, net, spec, training=kept)
 
 
 def fingerprint(digests: Sequence[str]) -> str:
     """Says how many samples there are, and which: other contents or another order is another."""
-    return f"{len(digests)} pictures {hashlib.sha256(''.join(digests).encode()).hexdigest()[:16]}"
+    return f"{len(digests)} images {hashlib.sha256(''.join(digests).encode()).hexdigest()[:16]}"
 
 
-def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Says which values differ; empty where none does."""
-    others = sorted(key for key in now if key in then and then[key] != now[key])
-    return ", ".join(f"{key} was {then[key]}, is {now[key]}" for key in others)
-
-
-def earlier(text: str) -> dict[str, Any]:
-    """Reads the choices that a training began with; those it did not know were at their default.
-
-    Without a cache there was one way: new views in each epoch.
-    """
-    return {**SegmentationConfig().to_dict(), "views": 0, **json.loads(text)}
+    names = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    return ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in names)
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, float | str]]) -> None:

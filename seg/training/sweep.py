@@ -1,10 +1,9 @@
-"""Trials: the same training on other folds of the data, or with other choices."""
+"""Sweeps and folds: the same training with other options, or on other splits of the data."""
 
+import argparse
 import dataclasses
 import itertools
-import types
-import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,11 @@ import numpy as np
 from seg.data.samples import DataSet
 from seg.errors import DataError, SpecMismatch
 from seg.training.comparison import MOST_FOLDS
-from seg.training.config import SegmentationConfig
+from seg.training.config import TrainingConfig
+from seg.training.options import parts_of
 
-Choices = dict[str, Any]
+UNSWEPT = ("arch", "backbone", "init")
+Overrides = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,61 +24,61 @@ class Trial:
     """One training of several.
 
     Attributes:
-        choices: What differs from the others, for people; empty where only the fold does.
+        overrides: Human-readable: what differs from the others; empty where only the fold does.
         fold: From 1; 0 is the data's own split.
         config: All its choices.
         sets: Its data.
         folder: Its run, below the folder of all trials.
     """
 
-    choices: str
+    overrides: str
     fold: int
-    config: SegmentationConfig
+    config: TrainingConfig
     sets: tuple[DataSet, ...]
     folder: Path
 
 
-def grid(texts: Sequence[str], config: SegmentationConfig) -> list[Choices]:
+def grid(texts: Sequence[str], config: TrainingConfig) -> list[Overrides]:
     """Reads `name=value,value` texts; returns every combination, the last name changing fastest.
 
     Raises:
-        SpecMismatch: A name is no choice that takes one number or word, or a value is none.
+        SpecMismatch: A name is no option that takes one number or word, or a value is none.
     """
-    kinds = {name: kind for name, kind in _kinds() if name not in ("arch", "backbone", "init")}
+    readers = _readers(config)
     axes: dict[str, list[Any]] = {}
     for text in texts:
         name, _, values = text.partition("=")
         key = name.replace("-", "_")
-        if key not in kinds or not values:
-            known = ", ".join(sorted(kinds))
+        if key not in readers or not values:
+            known = ", ".join(sorted(readers))
             raise SpecMismatch(f"--sweep takes NAME=VALUE,VALUE with one of {known}; got '{text}'.")
         try:
-            axes[key] = [kinds[key](value) for value in values.split(",")]
-        except ValueError as error:
+            axes[key] = [readers[key](value) for value in values.split(",")]
+        except (ValueError, argparse.ArgumentTypeError) as error:
             raise SpecMismatch(f"--sweep {text}: {error}.") from error
     combinations = [dict(zip(axes, row, strict=True)) for row in itertools.product(*axes.values())]
-    for choices in combinations:
-        dataclasses.replace(config, **choices)
+    for overrides in combinations:
+        config.with_changes(overrides)
     return combinations
 
 
 def folds(sets: Sequence[DataSet], count: int) -> list[tuple[DataSet, ...]]:
     """Splits the data set that validates into folds, each of which validates once.
 
-    Its training and validation pictures are put together, sorted by name, and dealt out in the
+    Its training and validation images are put together, sorted by name, and dealt out in the
     order of `numpy.random.default_rng(0)`. Other data sets stay as they are.
 
     Raises:
-        DataError: There are fewer pictures than folds, or no pictures to validate on.
+        DataError: There are fewer images than folds, or no images to validate on.
     """
     place = next((i for i, data in enumerate(sets) if data.valid), None)
     if place is None:
-        raise DataError("--folds needs a data set with pictures to validate on.")
+        raise DataError("--folds needs a data set with images to validate on.")
     data = sets[place]
     samples = sorted(data.train + data.valid, key=lambda sample: sample.image.name)
     if not 2 <= count <= min(MOST_FOLDS, len(samples)):
         most = min(MOST_FOLDS, len(samples))
-        raise DataError(f"--folds is {count}; expected 2 to {most} for {len(samples)} pictures.")
+        raise DataError(f"--folds is {count}; expected 2 to {most} for {len(samples)} images.")
     order = np.random.default_rng(0).permutation(len(samples)).tolist()
     split = []
     for fold in range(count):
@@ -90,7 +91,7 @@ def folds(sets: Sequence[DataSet], count: int) -> list[tuple[DataSet, ...]]:
 
 
 def plan(
-    config: SegmentationConfig,
+    config: TrainingConfig,
     sets: Sequence[DataSet],
     folder: Path,
     sweep: Sequence[str] = (),
@@ -99,19 +100,22 @@ def plan(
     """Returns every training of a sweep and its folds; raises as `grid` and `folds` do."""
     splits = folds(sets, num_folds) if num_folds else [tuple(sets)]
     trials = []
-    for choices in grid(sweep, config):
-        name = " ".join(f"{key}={value}" for key, value in choices.items())
+    for overrides in grid(sweep, config):
+        name = " ".join(f"{key}={value}" for key, value in overrides.items())
         for fold, split in enumerate(splits, 1 if num_folds else 0):
             parts = [name.replace(" ", ",")] * bool(name) + [f"fold{fold}"] * bool(fold)
-            changed = dataclasses.replace(config, **choices)
+            changed = config.with_changes(overrides)
             trials.append(Trial(name, fold, changed, split, folder.joinpath(*parts)))
     return trials
 
 
-def _kinds() -> Iterator[tuple[str, Callable[[str], Any]]]:
-    """Yields the choices that are one number or word, and what reads them."""
-    for name, kind in typing.get_type_hints(SegmentationConfig).items():
-        options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-        for one in options:
-            if one in (int, float, str):
-                yield name, one
+def _readers(config: TrainingConfig) -> dict[str, Callable[[str], Any]]:
+    """Returns the options that are one number or word, and what reads them."""
+    known = config.to_dict()
+    return {
+        field.name: field.metadata["argument"]["type"]
+        for field in itertools.chain(*parts_of(type(config)).values())
+        if field.name in known
+        and field.name not in UNSWEPT
+        and field.metadata["argument"].get("nargs") in (None, "?")
+    }

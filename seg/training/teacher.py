@@ -1,31 +1,30 @@
-"""Teacher: what trained models say of the pictures that a student learns from."""
+"""Teacher: what trained models say of the images that a student learns from."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from seg.data.samples import IGNORE, Sample
 from seg.errors import SpecMismatch
 from seg.files.checksum import sha256_of
 from seg.imaging.letterbox import Letterbox, Size, hw_of, resize
 from seg.predictors.segmenter import Segmenter
+from seg.progress import track
 from seg.results import Float32, UInt8
 from seg.training.feature_cache import Cache, Float16, Key
 from seg.training.losses import SOFT_STEP
 
-COARSER = 4  # the teacher's scores are kept on a grid so much coarser than the fitted picture
-OPENING = 0.025  # of the fitted picture's long side: thinner places are edges, not people
+COARSER = 4  # the teacher's scores are kept on a grid so much coarser than the fitted image
+OPENING = 0.025  # of the fitted image's long side: thinner places are edges, not people
 
 
 class Teacher:
     """One model or several, whose mean probabilities are the target.
 
-    Each sees a picture once and whole, at its own size, so every view of the picture, whatever its
+    Each sees an image once and whole, at its own size, so every view of the image, whatever its
     scale, has the same target.
 
     Args:
@@ -33,7 +32,7 @@ class Teacher:
         classes: The student's classes, which must be theirs.
         input_hw: The student's box.
         device: Where they run.
-        cache: Folder of what they said.
+        cache: Folder of their predictions.
 
     Raises:
         ArtifactError: A file is missing or damaged.
@@ -60,11 +59,11 @@ class Teacher:
         self.cache = Cache(cache, {"arch": "teacher", "files": self.files})
 
     def log_probs(self, image: UInt8, digest: str) -> UInt8:
-        """Returns the log-probabilities of a picture's pixels.
+        """Returns the log-probabilities of an image's pixels.
 
         Args:
             image: uint8 `(H, W, 3)` BGR, as it is on disk.
-            digest: Hash of the picture.
+            digest: Hash of the image.
 
         Returns:
             uint8 `(h, w, C)` on a coarser grid: 0 is certainty, each step is -0.05.
@@ -77,20 +76,18 @@ class Teacher:
         return np.clip(np.round(log_p / -SOFT_STEP), 0, IGNORE - 1).astype(np.uint8)
 
     def precompute(self, samples: Sequence[Sample], digests: Sequence[str]) -> None:
-        """Looks at every picture that the cache lacks."""
+        """Predicts every image that the cache lacks."""
         pairs = zip(samples, digests, strict=True)
-        for sample, digest in tqdm(
-            pairs, "teacher", len(samples), leave=False, disable=None, file=sys.stderr
-        ):
+        for sample, digest in track(pairs, "asking the teacher", len(samples)):
             if self.cache.find(self._key(digest)) is None:
                 self.log_probs(sample.load()[0], digest)
 
     def description(self) -> str:
-        """What teaches, for people."""
+        """Human-readable: what teaches."""
         return "; ".join(segmenter.description for segmenter in self.segmenters)
 
     def _key(self, digest: str) -> Key:
-        return {"picture": digest, "input_hw": self.input_hw}
+        return {"image": digest, "input_hw": self.input_hw}
 
     def _predict(self, image: UInt8) -> Float16:
         grid = Letterbox.fit(
@@ -108,16 +105,16 @@ class Teacher:
 
 
 def resize_targets(scores: UInt8, hw: Size) -> UInt8:
-    """Enlarges a teacher's scores `(h, w, C)` to a picture's size, `(H, W, C)`."""
+    """Enlarges a teacher's scores `(h, w, C)` to an image's size, `(H, W, C)`."""
     planes = [resize(np.ascontiguousarray(plane), hw) for plane in np.moveaxis(scores, 2, 0)]
     return np.stack(planes, axis=2)
 
 
 def teacher_disagreement(labels: UInt8, scores: UInt8, least: float) -> npt.NDArray[np.bool_]:
-    """Finds what is labelled background and the teacher takes for something else.
+    """Finds where the labels say background and the teacher predicts another class.
 
-    Data sets leave people unlabelled, and a student that learns them as background unlearns what
-    people look like. Thin seams along the labelled do not count: the teacher's edges are not
+    Data sets leave people unlabeled, and a student that learns them as background unlearns what
+    people look like. Thin seams along the labeled do not count: the teacher's edges are not
     better than the labels'.
 
     Args:

@@ -1,36 +1,32 @@
-"""What a training shows of itself: scores, curves, and overlays on validation pictures."""
+"""Validation of a segmentation network: its scores, and overlays on validation images."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from seg.data.samples import IGNORE, Sample
-from seg.evaluation.evaluate import Evaluation
 from seg.evaluation.figures import tile
 from seg.evaluation.segmentation import evaluate_segmenter
 from seg.files.atomic import atomic_write
 from seg.imaging.letterbox import Letterbox
 from seg.imaging.overlay import Overlay
-from seg.metrics import SegmentationMetrics
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, Mask, UInt8
 from seg.training.losses import segmentation_loss
-from seg.training.run import Row, Run
 
 TILE = 320
 TILES = 8
 
 
-def validate(
-    segmenter: Segmenter, samples: Sequence[Sample]
-) -> tuple[Evaluation[SegmentationMetrics], float]:
-    """Measures a network on validation pictures.
+def validate(segmenter: Segmenter, samples: Sequence[Sample]) -> dict[str, float]:
+    """Measures a network on validation images.
 
     Returns:
-        The evaluation, at the pictures' own size, and the mean cross-entropy on the canvas.
+        `val_loss`, the mean cross-entropy on the canvas, and `iou` of the foreground, `miou` and
+        `pixel_accuracy` at the images' own size.
     """
     losses: list[float] = []
 
@@ -38,36 +34,24 @@ def validate(
         packed = torch.from_numpy(letterbox.pack_labels(labels)).long()
         losses.append(float(segmentation_loss([torch.from_numpy(logits)[None]], packed[None])))
 
-    return evaluate_segmenter(segmenter, samples, observe), float(np.mean(losses))
+    scores = evaluate_segmenter(segmenter, samples, observe).scores
+    return {
+        "val_loss": float(np.mean(losses)),
+        "iou": scores["foreground_iou"],
+        "miou": scores["miou"],
+        "pixel_accuracy": scores["pixel_accuracy"],
+    }
 
 
-def draw(run: Run, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
-    """Writes the run's pictures: `curves.png` and `overlays.png`."""
-    with atomic_write(run.folder / "curves.png") as part:
-        curves(run.history).savefig(part, dpi=100)
-    with atomic_write(run.folder / "overlays.png") as part:
+def draw_overlays(segmenter: Segmenter, samples: Sequence[Sample], path: Path) -> None:
+    """Writes some validation images with the network's masks, and below them the labels."""
+    with atomic_write(path) as part:
         # Not imwrite, which leaves a cut file and says nothing where the disk is full.
         part.write_bytes(cv2.imencode(".png", contact_sheet(segmenter, samples))[1].tobytes())
 
 
-def curves(history: Sequence[Row]) -> Figure:
-    """Draws losses and IoU over the epochs."""
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in history]
-    for key, label in (("train_loss", "training"), ("val_loss", "validation")):
-        left.plot(epochs, [row[key] for row in history], label=label, marker=".")
-    for key, label in (("iou", "IoU of the foreground"), ("miou", "mIoU")):
-        right.plot(epochs, [row[key] for row in history], label=label, marker=".")
-    left.set(xlabel="epoch", ylabel="loss")
-    right.set(xlabel="epoch", ylabel="validation IoU", ylim=(0, 1))
-    left.legend()
-    right.legend()
-    return figure
-
-
 def contact_sheet(segmenter: Segmenter, samples: Sequence[Sample]) -> UInt8:
-    """Draws some validation pictures: the network's masks above, the labels below."""
+    """Draws some validation images: the network's masks above, the labels below."""
     rows: list[list[UInt8]] = [[], []]
     for sample in samples[:: max(1, len(samples) // TILES)][:TILES]:
         image, labels = sample.load()

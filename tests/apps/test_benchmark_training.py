@@ -34,5 +34,5 @@ def test_both_trainings_stand_side_by_side(main, discs, tmp_path, monkeypatch, c
     assert got["speed-up"] == pytest.approx(uncached["seconds"] / cached["seconds"])
     assert not list((tmp_path / "disk").iterdir())
     said = capsys.readouterr().out
-    assert "torch" in said and "12 pictures" in said
+    assert "torch" in said and "12 images" in said
     assert "scaled up from 1 epochs" in said

@@ -16,13 +16,13 @@ from seg import cli
 from seg.data.samples import Sample, label_table
 from seg.errors import ArtifactError
 from seg.models.checkpoint import load_net, read_checkpoint
-from seg.training import validation
+from seg.training import curves, validation
 from seg.training.run import Run
 from train import main
 
 
 def write(folder, count=6, hw=(30, 40), rows=slice(8, 20), value=1):
-    """Writes pictures of noise whose masks hold a value in some rows."""
+    """Writes images of noise whose masks hold a value in some rows."""
     rng = np.random.default_rng(0)
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True)
@@ -54,14 +54,14 @@ def test_masks_of_background_alone_are_nothing_to_learn_from(train, tmp_path, ca
     assert "needs images whose masks show a class" in refused(capsys, tmp_path)
 
 
-def test_validation_pictures_of_background_alone_cannot_judge(train, tmp_path, capsys):
+def test_validation_images_of_background_alone_are_refused(train, tmp_path, capsys):
     data = write(tmp_path / "data")
     cv2.imwrite(str(tmp_path / "data" / "masks" / "3.png"), np.zeros((30, 40), np.uint8))
     assert train("--data", data) == 1
     assert "no epoch could be the best; set val=COUNT" in refused(capsys, tmp_path)
 
 
-def test_a_set_that_cannot_judge_leaves_it_to_the_next(train, tmp_path):
+def test_a_set_without_foreground_leaves_validation_to_the_next(train, tmp_path):
     empty, data = write(tmp_path / "empty", value=0), write(tmp_path / "data")
     assert train("--data", empty, data) == 0
     history = read_checkpoint(tmp_path / "run" / "last.pt")["training"]["history"]
@@ -89,7 +89,7 @@ def test_batches_of_one_class_have_finite_losses(train, tmp_path, losses):
 
 @pytest.mark.parametrize("hw", [(8, 8), (3, 20)])
 @pytest.mark.parametrize("words", [(), ("--imgsz", "8", "8"), ("--no-cache", "--crop", "9", "5")])
-def test_pictures_smaller_than_a_patch_train(train, tmp_path, hw, words):
+def test_images_smaller_than_a_patch_train(train, tmp_path, hw, words):
     data = write(tmp_path / "data", hw=hw, rows=slice(1, 3))
     assert train("--data", data, "--batch", "5", *words) == 0
     history = read_checkpoint(tmp_path / "run" / "last.pt")["training"]["history"]
@@ -160,16 +160,17 @@ def test_a_full_disk_costs_the_epoch_and_no_more(train, discs, tmp_path, capsys,
     assert all(torch.equal(one[name], other[name]) for name in other)
 
 
-def test_pictures_of_a_run_are_whole_or_not_there(tmp_path, monkeypatch):
+def test_images_of_a_run_are_whole_or_not_there(tmp_path, monkeypatch):
     """The system itself refuses files of more than 1000 bytes, as a full disk would."""
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    monkeypatch.setattr(validation, "curves", lambda history: Blank())
+    monkeypatch.setattr(curves, "curves", lambda history, metrics: Blank())
     monkeypatch.setattr(validation, "contact_sheet", lambda segmenter, samples: noise)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(ArtifactError, match=r"overlays\.png"):
-            validation.draw(Run(tmp_path), None, ())
+            curves.draw_curves([], {}, tmp_path / "curves.png")
+            validation.draw_overlays(None, (), tmp_path / "overlays.png")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]

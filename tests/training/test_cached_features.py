@@ -20,32 +20,32 @@ from seg.models.checkpoint import read_checkpoint
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes.pytorch import TorchRuntime
 from seg.training.cached_features import CachedRuntime, backbone_key
-from seg.training.config import SegmentationConfig
 from seg.training.feature_cache import Cache
-from seg.training.network import make_net
+from seg.training.launch import train
 from seg.training.run import Run
-from seg.training.segmentation import Trainer
+from seg.training.tasks.segmentation_config import SegmentationConfig
+from tests.training.making import make_trainer
 from train import main
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = SegmentationConfig(
-    arch="dinov2_vits14",
-    backbone="random",
-    input_hw=(84, 84),
-    crop_hw=(80, 84),
-    batch=4,
-    views=2,
-    epochs=2,
-    precision="float32",
+TINY = SegmentationConfig.for_arch("tiny").with_changes(
+    {
+        "backbone": "random",
+        "input_hw": (84, 84),
+        "crop_hw": (80, 84),
+        "batch": 4,
+        "views": 2,
+        "epochs": 2,
+        "precision": "float32",
+    }
 )
-TINY = dataclasses.replace(CONFIG, arch="tiny")
-MANY = dataclasses.replace(TINY, views=12)
+MANY = TINY.with_changes({"views": 12})
 
 
 def trainer(discs, folder, config=TINY, samples=slice(None)):
     data = open_dataset(str(discs))
     data = dataclasses.replace(data, train=data.train[samples])
-    return Trainer(config, [data], Run(folder), torch.device("cpu"), folder / "cache")
+    return make_trainer(config, [data], folder, folder / "cache")
 
 
 def head(trained):
@@ -62,18 +62,18 @@ def files(folder):
 
 def test_the_cache_holds_what_the_backbone_says_of_the_view(tiny, discs, tmp_path):
     got = trainer(discs, tmp_path)
-    images, labels, _ = got.batches.view_at(3, 1)
+    images, labels, _ = got.task.loader.view_at(3, 1)
     tokens = got.net.backbone(got.net.normalise(images))
     expected = torch.cat(tokens.maps, 1)[0].half().permute(1, 2, 0)
     for _ in range(2):
-        maps, seen = got.features.view(3, 1)
+        maps, seen = got.task.views.view(3, 1)
         np.testing.assert_array_equal(maps, expected.numpy())
         np.testing.assert_array_equal(seen, labels[0].numpy())
     assert maps.shape == (6, 6, 4 * 48) and seen.shape == (84, 84)
 
 
-def test_batches_are_the_views_of_the_pictures_that_the_epoch_draws(tiny, discs, tmp_path):
-    got = trainer(discs, tmp_path).features
+def test_batches_are_the_views_of_the_images_that_the_epoch_draws(tiny, discs, tmp_path):
+    got = trainer(discs, tmp_path).task.views
     batches = list(got.epoch(0))
     inputs, labels = (torch.cat([batch[i] for batch in batches]) for i in (0, 1))
     count = len(got.batches.samples)
@@ -91,21 +91,21 @@ def test_a_head_from_the_cache_is_a_head_on_the_same_features_at_once(
     tiny, discs, tmp_path, monkeypatch
 ):
     cached = trainer(discs, tmp_path / "cached")
-    rows = cached.train()
+    rows = train(cached)
     assert files(tmp_path / "cached" / "cache")
     monkeypatch.setattr(Cache, "get", lambda self, key, make: make())
     monkeypatch.setattr("seg.training.cached_features.CachedFeatures.precompute", lambda self: None)
     direct = trainer(discs, tmp_path / "direct")
-    direct_rows = direct.train()
+    direct_rows = train(direct)
     assert not files(tmp_path / "direct")
     assert same(head(cached), head(direct))
     for row, other in zip(rows, direct_rows, strict=True):
         assert {**row, "seconds": 0} == {**other, "seconds": 0}
 
 
-def test_a_view_depends_on_its_picture_and_not_on_the_others(tiny, discs, tmp_path):
-    whole, part = trainer(discs, tmp_path).features, None
-    part = trainer(discs, tmp_path, samples=slice(4, 7)).features
+def test_a_view_depends_on_its_image_and_not_on_the_others(tiny, discs, tmp_path):
+    whole = trainer(discs, tmp_path).task.views
+    part = trainer(discs, tmp_path, samples=slice(4, 7)).task.views
     for number in (0, 1):
         assert part._key(1, number) == whole._key(5, number)
         one, other = (f.batches.view_at(i, number) for f, i in ((part, 1), (whole, 5)))
@@ -114,20 +114,20 @@ def test_a_view_depends_on_its_picture_and_not_on_the_others(tiny, discs, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"scale": (0.5, 1.0)}, {"colour": 0.1}, {"crop_hw": (70, 70)}]
+    "change", [{"seed": 1}, {"scale": (0.5, 1.0)}, {"color": 0.1}, {"crop_hw": (70, 70)}]
 )
 def test_other_views_are_other_entries(tiny, discs, tmp_path, change):
-    plain = trainer(discs, tmp_path).features
-    other = trainer(discs, tmp_path, dataclasses.replace(TINY, **change)).features
+    plain = trainer(discs, tmp_path).task.views
+    other = trainer(discs, tmp_path, TINY.with_changes(change)).task.views
     assert plain._key(0, 0) != other._key(0, 0)
 
 
-def test_the_same_picture_with_another_mask_is_another_entry(tiny, discs, tmp_path):
+def test_the_same_image_with_another_mask_is_another_entry(tiny, discs, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(discs, copy)
     data = open_dataset(str(discs))
     shutil.copy(copy / "masks" / "00.png", copy / "masks" / data.train[1].mask.name)
-    plain, other = (trainer(d, tmp_path / "run").features for d in (discs, copy))
+    plain, other = (trainer(d, tmp_path / "run").task.views for d in (discs, copy))
     assert plain._key(0, 0) == other._key(0, 0)
     assert plain._key(1, 0) != other._key(1, 0)
 
@@ -135,8 +135,9 @@ def test_the_same_picture_with_another_mask_is_another_entry(tiny, discs, tmp_pa
 def test_validation_scores_what_the_whole_network_scores(tiny, discs, tmp_path):
     got = trainer(discs, tmp_path)
     valid = open_dataset(str(discs)).valid
-    whole = TorchRuntime(got.net, got.spec, got.device)
-    cached = CachedRuntime(got.net, got.spec, got.device, got.features)
+    device = torch.device("cpu")
+    whole = TorchRuntime(got.net, got.spec, device)
+    cached = CachedRuntime(got.net, got.spec, device, got.task.views)
     pixels = np.random.default_rng(0).random((2, 3, 84, 56), dtype=np.float32)
     expected = whole.run(pixels)["logits"]
     for _ in range(2):
@@ -148,8 +149,9 @@ def test_validation_scores_what_the_whole_network_scores(tiny, discs, tmp_path):
     assert one == pytest.approx(other, abs=0.01)
 
 
-def test_other_weights_are_another_backbone(tiny):
-    net, spec = make_net(TINY)
+def test_other_weights_are_another_backbone(tiny, discs, tmp_path):
+    trained = trainer(discs, tmp_path)
+    net, spec = trained.net, trained.spec
     before = backbone_key(net, spec)
     assert before == backbone_key(net, spec)
     net.head.conv_seg.weight.data += 1
@@ -158,17 +160,17 @@ def test_other_weights_are_another_backbone(tiny):
     assert before != backbone_key(net, spec)
 
 
-def test_the_command_says_the_size_first_and_reads_the_second_time(tiny, discs, tmp_path, capsys):
+def test_the_command_says_the_size_first_and_reads_the_second_time(tiny, discs, tmp_path, caplog):
     args = ["--data", str(discs), *tiny, "--epochs", "1", "--cache-dir", str(tmp_path / "mine")]
     assert cli.run(main, [*args, "--output", str(tmp_path / "one")]) == 0
-    # 12 pictures, 2 views: 2048 + 6 x 6 x 192 float16 + 84 x 84 labels, each.
-    said = capsys.readouterr().err
+    # 12 images, 2 views: 2048 + 6 x 6 x 192 float16 + 84 x 84 labels, each.
+    said = caplog.text
     assert "features of 24 views, 0 kept from before; 0.00 GB more into" in said
     assert str(tmp_path / "mine") in said
     before = files(tmp_path / "mine")
     assert sorted({len(data) for data in before.values()})[-1] == 2048 + 6 * 6 * 192 * 2 + 84 * 84
-    assert cli.run(main, [*args, "--output", str(tmp_path / "two")]) == 0
-    assert "24 kept from before" in capsys.readouterr().err
+    assert main([*args, "--output", str(tmp_path / "two")]) == 0
+    assert "24 kept from before" in caplog.text
     assert files(tmp_path / "mine") == before
     one, two = (read_checkpoint(tmp_path / name / "last.pt")["state"] for name in ("one", "two"))
     assert same(one, two)
@@ -182,7 +184,7 @@ def test_without_the_cache_nothing_is_kept(tiny, discs, tmp_path):
 
 def test_resume_with_the_cache_is_exact(tiny, discs, tmp_path, monkeypatch):
     whole = trainer(discs, tmp_path / "whole")
-    whole.train()
+    train(whole)
     keep = Run.save_epoch
 
     def stop(self, *rest):
@@ -191,21 +193,13 @@ def test_resume_with_the_cache_is_exact(tiny, discs, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Run, "save_epoch", stop)
     with pytest.raises(KeyboardInterrupt):
-        trainer(discs, tmp_path / "parts").train()
+        train(trainer(discs, tmp_path / "parts"))
     monkeypatch.setattr(Run, "save_epoch", keep)
     shutil.rmtree(tmp_path / "parts" / "cache")
     rest = trainer(discs, tmp_path / "parts")
     rest.resume()
-    rest.train()
+    train(rest)
     assert len(rest.run.history) == 2 and same(head(whole), head(rest))
-
-
-def test_a_training_from_before_the_cache_goes_on_without_it(tiny, discs, tmp_path):
-    from seg.training import run
-
-    old = dataclasses.replace(TINY, views=0).to_dict()
-    del old["views"]
-    assert run.earlier(run.json.dumps(old)) == dataclasses.replace(TINY, views=0).to_dict()
 
 
 def fill_elsewhere(discs, folder):
@@ -222,7 +216,7 @@ def fill_elsewhere(discs, folder):
         "Backbone.forward = lambda self, x: (time.sleep(0.02), forward(self, x))[1]\n"
         "sys.path.append(sys.argv[1])\n"
         "from test_cached_features import MANY, trainer\n"
-        "trainer(sys.argv[2], Path(sys.argv[3]), MANY).features.precompute()"
+        "trainer(sys.argv[2], Path(sys.argv[3]), MANY).task.views.precompute()"
     )
     here = Path(__file__).parent
     command = [sys.executable, "-c", code, str(here), str(discs), str(folder)]
@@ -236,15 +230,15 @@ def wait_for(count, folder, process):
 
 
 def test_a_killed_cache_filled_by_two_runs_at_once_has_the_same_bytes(tiny, discs, tmp_path):
-    whole = trainer(discs, tmp_path / "whole", MANY).features
-    whole.fill()
+    whole = trainer(discs, tmp_path / "whole", MANY).task.views
+    whole.precompute()
     process = fill_elsewhere(discs, tmp_path / "broken")
     wait_for(10, tmp_path / "broken", process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert 10 <= len(files(tmp_path / "broken")) < 12 * MANY.views
+    assert 10 <= len(files(tmp_path / "broken")) < 12 * MANY.model.views
     process = fill_elsewhere(discs, tmp_path / "broken")
-    trainer(discs, tmp_path / "broken", MANY).features.precompute()
+    trainer(discs, tmp_path / "broken", MANY).task.views.precompute()
     assert process.wait() == 0
     assert files(tmp_path / "broken") == files(tmp_path / "whole")
 

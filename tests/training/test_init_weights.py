@@ -15,7 +15,7 @@ from seg.models.checkpoint import load_net, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.init_weights import init_weights_from
-from seg.training.segmentation import Trainer
+from seg.training.trainer import Trainer
 from train import main
 
 SPEC = ModelSpec(
@@ -116,7 +116,7 @@ def test_other_classes_get_a_new_head_and_the_rest_stays(trained, suffix):
 
 
 def test_a_training_starts_there(trained, discs, tmp_path):
-    """At a rate of nearly nothing it ends there too, but for the statistics of its pictures."""
+    """At a rate of nearly nothing it ends there too, but for the statistics of its images."""
     words = ["--data", str(discs), *LITE, "--lr", "1e-12", "--ema", "0"]
     run = tmp_path / "run"
     assert main([*words, "--init", str(trained / "net.pt"), "--output", str(run)]) == 0
@@ -133,7 +133,7 @@ def test_a_resumed_training_goes_on_from_its_own_weights(trained, discs, tmp_pat
     runs = {name: ["--output", str(tmp_path / name)] for name in ("whole", "parts")}
     assert main([*words, *runs["whole"], "--epochs", "2"]) == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seg.training.segmentation.Trainer._epoch", _stop_in_the_second())
+        patch.setattr("seg.training.trainer.Trainer._train", _stop_in_the_second())
         with pytest.raises(KeyboardInterrupt):
             main([*words, *runs["parts"], "--epochs", "2"])
     start.unlink()  # nobody needs it any more
@@ -143,7 +143,7 @@ def test_a_resumed_training_goes_on_from_its_own_weights(trained, discs, tmp_pat
 
 
 def _stop_in_the_second():
-    whole = Trainer._epoch
+    whole = Trainer._train
 
     def epoch(self, number):
         if number == 1:

@@ -23,7 +23,7 @@ from train import main
 ROOT = Path(__file__).resolve().parents[2]
 SEGMENT = (
     *("--data", "{discs}", "--arch", "golden", "--backbone", "{weights}", "--imgsz", "70", "70"),
-    *("--batch", "4", "--views", "2", "--epochs", "3", "--paste", "0.5", "--ema", "0.5"),
+    *("--batch", "4", "--views", "2", "--epochs", "3", "--copy-paste-prob", "0.5", "--ema", "0.5"),
     *("--scheduler", "cosine", "--lr", "0.02", "--warmup", "0", "--precision", "float32"),
 )
 DISTIL = (
@@ -70,7 +70,7 @@ def weights(golden, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
-    """A network that has learned nothing, and says so of every picture alike."""
+    """A network that has learned nothing, and says so of every image alike."""
     path = tmp_path_factory.mktemp("teacher") / "teacher.pt"
     spec = ModelSpec(
         arch="lite",
@@ -139,4 +139,4 @@ def test_resume_where_no_epoch_was_finished_says_so(discs, tiny, tmp_path, capsy
     args = ["--data", str(discs), *tiny, "--output", str(tmp_path / "run"), "--resume"]
     assert cli.run(main, args) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "no epoch was finished in it; leave --resume out" in line
+    assert "no epoch was finished in it; omit --resume" in line

@@ -18,7 +18,7 @@ from seg.training.losses import (
 )
 
 
-def test_cross_entropy_counts_labelled_pixels_alone():
+def test_cross_entropy_counts_labeled_pixels_alone():
     logits = torch.tensor([[0.0, 2.0, -9.0], [0.0, 0.0, 9.0]]).view(1, 2, 1, 3)
     labels = torch.tensor([[[0, 0, 255]]])
     by_hand = (math.log(2) + math.log(1 + math.exp(-2))) / 2

@@ -7,7 +7,7 @@ import torch
 
 from seg import cli
 from seg.models.checkpoint import read_checkpoint
-from seg.training import segmentation
+from seg.training.tasks import segmentation
 from train import main
 
 HUGE = 2**47  # bytes; more than any machine may address
@@ -47,7 +47,7 @@ def test_one_line_names_the_flags_and_the_epochs_stay(
     tiny, discs, tmp_path, monkeypatch, capsys, fail
 ):
     run = tmp_path / "run"
-    assert train(discs, tiny, run, monkeypatch, "segmentation_loss", fail) == 1
+    assert train(discs, tiny, run, monkeypatch, "segmentation_losses", fail) == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("error: Out of memory with 12 views of 70x56 in a step; ")
     assert "--batch" in line and "--crop" in line and "--imgsz" in line and str(run) in line
@@ -65,4 +65,4 @@ def test_other_failures_keep_their_traceback(tiny, discs, tmp_path, monkeypatch)
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        train(discs, tiny, tmp_path / "run", monkeypatch, "segmentation_loss", fail)
+        train(discs, tiny, tmp_path / "run", monkeypatch, "segmentation_losses", fail)

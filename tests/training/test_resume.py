@@ -5,13 +5,21 @@ import shutil
 
 import cv2
 import pytest
+import torch
 
 from seg import cli
 from seg.models.checkpoint import read_checkpoint
-from seg.training.config import SegmentationConfig
-from seg.training.network import make_net
+from seg.models.nets import build_net
+from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.run import Run
 from train import main
+
+SPEC = ModelSpec(
+    arch="lite",
+    outputs=segmentation_outputs(("background", "person")),
+    input_hw=(96, 96),
+    stride=32,
+)
 
 
 @pytest.fixture
@@ -43,7 +51,7 @@ def remove(data):
         (data / part / "00.png").unlink()
 
 
-def edit_picture(data):
+def edit_image(data):
     path = str(data / "images" / "03.png")
     cv2.imwrite(path, cv2.imread(path) // 2)
 
@@ -69,11 +77,11 @@ def touch(data):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (add, "train was 12 pictures .*, is 13 pictures"),
-        (remove, "train was 12 pictures .*, is 11 pictures"),
-        (edit_picture, "valid was 2 pictures .*, is 2 pictures"),
-        (edit_mask, "train was 12 pictures .*, is 12 pictures"),
-        (exchange, "train was 12 pictures .*, is 12 pictures"),
+        (add, "train was 12 images .*, is 13 images"),
+        (remove, "train was 12 images .*, is 11 images"),
+        (edit_image, "valid was 2 images .*, is 2 images"),
+        (edit_mask, "train was 12 images .*, is 12 images"),
+        (exchange, "train was 12 images .*, is 12 images"),
     ],
 )
 def test_changed_data_is_noticed(train, copy, tmp_path, capsys, change, said):
@@ -82,7 +90,7 @@ def test_changed_data_is_noticed(train, copy, tmp_path, capsys, change, said):
     assert train("--resume") == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith(
-        "error: --resume needs the same pictures, masks, split and teacher as before"
+        "error: --resume needs the same images, labels, split and teacher as before"
     )
     assert re.search(said, line)
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
@@ -93,7 +101,7 @@ def test_other_folds_are_noticed(discs, tiny, tmp_path, capsys):
     args += ["--output", str(tmp_path / "run")]
     assert cli.run(main, [*args, "--folds", "2"]) == 0
     assert cli.run(main, [*args, "--folds", "3", "--resume"]) == 1
-    assert "as before: train was 7 pictures" in capsys.readouterr().err
+    assert "as before: train was 7 images" in capsys.readouterr().err
 
 
 def test_new_dates_alone_change_nothing(train, copy):
@@ -101,14 +109,14 @@ def test_new_dates_alone_change_nothing(train, copy):
     assert train("--resume") == 0
 
 
-def test_a_training_that_kept_no_fingerprint_goes_on(train, tmp_path):
-    import torch
-
+def test_a_training_without_a_version_is_refused(train, tmp_path, capsys):
+    """Nobody can tell whether its options mean the same."""
     last = tmp_path / "run" / "last.pt"
     contents = read_checkpoint(last)
-    del contents["training"]["data"]
+    del contents["training"]["version"]
     torch.save(contents, last)
-    assert train("--resume") == 0
+    assert train("--resume") == 1
+    assert "was trained by an earlier version of dinoseg" in capsys.readouterr().err
 
 
 def test_resume_and_overwrite_do_not_go_together(capsys):
@@ -127,18 +135,16 @@ def test_a_best_checkpoint_that_is_gone_is_said_and_not_what_the_command_names(
     (run / "best_iou.pt").unlink()
     assert train("--resume") == 0
     said = capsys.readouterr()
-    assert "best_iou.pt, of epoch 1, is gone; only a better epoch writes it again" in said.err
+    assert "best_iou.pt, of epoch 1, is missing; only a better epoch writes it again" in said.err
     assert "best_loss.pt" not in said.err and not (run / "best_iou.pt").exists()
     assert said.out == f"{run / 'last.pt'}\n"
 
 
 def test_the_next_epoch_is_not_the_best_because_the_best_is_gone(tiny, tmp_path):
-    config = SegmentationConfig(arch="lite", views=0)
-    net, spec = make_net(config)
-    run = Run(tmp_path)
+    net, run = build_net(SPEC), Run(tmp_path, "iou")
 
     def save_epoch(epoch, iou):
-        run.save_epoch(net, spec, {"epoch": epoch, "iou": iou, "val_loss": 1 - iou}, {})
+        run.save_epoch(net, SPEC, {"epoch": epoch, "iou": iou, "val_loss": 1 - iou}, {})
 
     save_epoch(1, 0.5)
     save_epoch(2, 0.7)
@@ -147,7 +153,7 @@ def test_the_next_epoch_is_not_the_best_because_the_best_is_gone(tiny, tmp_path)
     (tmp_path / "best_iou.pt").unlink()
     (tmp_path / "best_loss.pt").unlink()
     for line, name in zip(run.missing_checkpoints(), ("best_iou.pt", "best_loss.pt"), strict=True):
-        assert line.startswith(f"{name}, of epoch 2, is gone")
+        assert line.startswith(f"{name}, of epoch 2, is missing")
     save_epoch(4, 0.65)
     assert not (tmp_path / "best_iou.pt").exists() and len(run.missing_checkpoints()) == 2
     save_epoch(5, 0.75)

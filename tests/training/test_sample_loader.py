@@ -10,8 +10,8 @@ from seg.data import open_dataset
 from seg.data.augment import Augment, copy_paste
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
-from seg.training.config import LITE, SegmentationConfig
 from seg.training.sample_loader import SampleLoader
+from tests.training.making import SMALL_LITE, TINY
 
 SPEC = ModelSpec(
     arch="lite",
@@ -19,7 +19,7 @@ SPEC = ModelSpec(
     input_hw=(96, 96),
     stride=32,
 )
-SMALL = dataclasses.replace(LITE, input_hw=(96, 96), crop_hw=(64, 64), batch=4, samples=8)
+SMALL = SMALL_LITE
 
 
 def first(sets, config, epoch=0, spec=SPEC):
@@ -33,7 +33,7 @@ def test_an_epoch_depends_on_seed_and_number_alone(discs):
     fresh = list(SampleLoader(sets, SPEC, SMALL).epoch(1))
     assert all(torch.equal(used[1][1][i], fresh[1][i]) for i in (0, 1))
     assert not torch.equal(used[0][0][0], used[1][0][0])
-    assert not torch.equal(fresh[0][0], first(sets, dataclasses.replace(SMALL, seed=1), 1)[0])
+    assert not torch.equal(fresh[0][0], first(sets, SMALL.with_changes({"seed": 1}), 1)[0])
 
 
 def test_batches_have_the_promised_shapes(discs):
@@ -47,8 +47,8 @@ def test_batches_have_the_promised_shapes(discs):
 
 
 def test_labels_follow_their_pixels(discs):
-    """The discs are the only bright red; without colour changes red and label must agree."""
-    plain = dataclasses.replace(SMALL, colour=0.0, paste=0.5, samples=64, batch=64)
+    """The discs are the only bright red; without color changes red and label must agree."""
+    plain = SMALL.with_changes({"color": 0.0, "copy_paste_prob": 0.5, "samples": 64, "batch": 64})
     images, labels, _ = first([open_dataset(str(discs))], plain)
     known = labels != 255
     is_red = (images[:, 0] > 0.7) & known
@@ -57,7 +57,7 @@ def test_labels_follow_their_pixels(discs):
     assert float(agree[known].float().mean()) > 0.97  # all but blended edges
 
 
-def test_what_is_outside_the_picture_is_never_background():
+def test_what_is_outside_the_image_is_never_background():
     image, labels = np.full((20, 20, 3), 255, np.uint8), np.ones((20, 20), np.uint8)
     augment = Augment((64, 64), (0.5, 1.5), (0.0, 0.0, 0.0), color=0)
     for seed in range(20):
@@ -100,7 +100,7 @@ def test_gray_views_have_no_color():
 
 def test_a_crop_that_is_no_multiple_of_the_stride_is_padded_with_ignore(discs):
     spec = dataclasses.replace(SPEC, stride=14)
-    config = dataclasses.replace(SMALL, crop_hw=(60, 64), scale=(2.0, 2.5))
+    config = SMALL.with_changes({"crop_hw": (60, 64), "scale": (2.0, 2.5)})
     images, labels, _ = first([open_dataset(str(discs))], config, spec=spec)
     assert images.shape[2:] == (70, 70)
     assert (labels[:, 60:] == 255).all() and (labels[:, :, 64:] == 255).all()
@@ -112,15 +112,15 @@ def test_weights_decide_how_often_a_set_is_drawn(discs, tmp_path):
     for index in range(5):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((64, 64, 3), np.uint8))
     sets = [open_dataset(f"{discs},weight=3"), open_dataset(f"{tmp_path},negatives,weight=1")]
-    config = dataclasses.replace(SMALL, samples=2000, paste=0)
+    config = SMALL.with_changes({"samples": 2000, "copy_paste_prob": 0})
     order = SampleLoader(sets, SPEC, config).order(np.random.default_rng(0))
     share = np.mean(np.array(order) < len(sets[0].train))
     assert abs(share - 0.75) < 0.03
 
 
-def test_without_weights_an_epoch_has_each_picture_once(discs):
+def test_without_weights_an_epoch_has_each_image_once(discs):
     data = open_dataset(str(discs))
-    config = SegmentationConfig(input_hw=(56, 56))
+    config = TINY.with_changes({"input_hw": (56, 56)})
     order = SampleLoader([data], SPEC, config).order(np.random.default_rng(0))
     assert sorted(order) == list(range(len(data.train)))
 
@@ -136,18 +136,19 @@ def test_pasting_copies_people_and_nothing_else():
     assert (image[0] == 0).all() and (image[:, 0] == 0).all() and (image[7] == 0).all()
 
 
-def test_people_come_into_pictures_without_them_by_pasting_alone(discs, tmp_path):
+def test_people_come_into_images_without_them_by_pasting_alone(discs, tmp_path):
     cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((96, 96, 3), np.uint8))
     sets = [open_dataset(str(discs)), open_dataset(f"{tmp_path},negatives,val=0")]
 
     def share(paste):
-        stream = SampleLoader(sets, SPEC, dataclasses.replace(SMALL, paste=paste, scale=(0.6, 0.7)))
+        config = SMALL.with_changes({"copy_paste_prob": paste, "scale": (0.6, 0.7)})
+        stream = SampleLoader(sets, SPEC, config)
         empty = len(stream.samples) - 1
         assert stream.samples[empty].mask is None
         return np.mean([(stream.view_at(empty, k)[1] == 1).any() for k in range(80)])
 
     assert share(0) == 0
-    assert share(1) > 0.9  # whole pictures are pasted from; few views of them miss the disc
+    assert share(1) > 0.9  # whole images are pasted from; few views of them miss the disc
     assert 0.35 < share(0.5) < 0.65
 
 

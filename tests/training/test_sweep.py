@@ -11,12 +11,14 @@ from seg import cli
 from seg.data import open_dataset
 from seg.errors import DataError, SpecMismatch
 from seg.training.comparison import T_975, mean_and_margin, summarize, table
-from seg.training.config import SegmentationConfig
 from seg.training.run import Run
 from seg.training.sweep import folds, grid, plan
+from seg.training.tasks.segmentation import SegmentationTask
+from seg.training.tasks.segmentation_config import SegmentationConfig
 from train import main
 
 CONFIG = SegmentationConfig()
+METRICS = SegmentationTask.metrics
 
 
 def row(iou):
@@ -36,7 +38,7 @@ def test_the_interval_by_hand():
     assert mean == 0.5 and math.isnan(margin)
 
 
-def test_each_picture_validates_once_and_never_in_its_own_training(discs):
+def test_each_image_validates_once_and_never_in_its_own_training(discs):
     data = open_dataset(str(discs))
     everything = {sample.name for sample in data.split("all")}
     split = folds([data], 4)
@@ -57,7 +59,7 @@ def test_only_the_set_that_validates_is_split(discs):
 
 @pytest.mark.parametrize("count", [1, 15, 21])
 def test_too_few_and_too_many_folds_are_said(discs, count):
-    with pytest.raises(DataError, match="expected 2 to 14 for 14 pictures"):
+    with pytest.raises(DataError, match="expected 2 to 14 for 14 images"):
         folds([open_dataset(str(discs))], count)
 
 
@@ -90,7 +92,7 @@ def test_a_sweep_that_makes_no_sense_is_said(text, said):
 
 def test_each_trial_has_its_folder_and_its_choices(discs, tmp_path):
     trials = plan(CONFIG, [open_dataset(str(discs))], tmp_path, ["lr=0.1,0.2"], 2)
-    assert [(t.choices, t.fold, t.config.lr) for t in trials] == [
+    assert [(t.overrides, t.fold, t.config.optim.lr) for t in trials] == [
         ("lr=0.1", 1, 0.1),
         ("lr=0.1", 2, 0.1),
         ("lr=0.2", 1, 0.2),
@@ -98,17 +100,17 @@ def test_each_trial_has_its_folder_and_its_choices(discs, tmp_path):
     ]
     assert trials[3].folder == tmp_path / "lr=0.2" / "fold2"
     (alone,) = plan(CONFIG, [open_dataset(str(discs))], tmp_path)
-    assert alone.folder == tmp_path and alone.config == CONFIG and not alone.choices
+    assert alone.folder == tmp_path and alone.config == CONFIG and not alone.overrides
 
 
 def test_the_table_ranks_by_the_mean_over_the_folds():
     results = [("a", 1, row(0.5)), ("a", 2, row(0.7)), ("b", 1, row(0.9)), ("b", 2, row(0.9))]
-    lines = table(summarize(results)).splitlines()
+    lines = table(summarize(results, METRICS), METRICS).splitlines()
     margin = 12.706 * math.sqrt(0.02) / math.sqrt(2)
     assert lines[2].startswith("| b | 2 | 0.9000 ± 0.0000 | 0.5000 ± 0.0000 |")
     assert lines[3].startswith(f"| a | 2 | 0.6000 ± {margin:.4f} |")
     assert "Student's t" in lines[-1]
-    alone = table(summarize([("", 0, row(0.5))])).splitlines()
+    alone = table(summarize([("", 0, row(0.5))], METRICS), METRICS).splitlines()
     assert alone[2] == "| - | 1 | 0.5000 | 0.5000 | 0.9000 | 1.0000 |" and len(alone) == 3
 
 
@@ -136,7 +138,7 @@ def test_the_command_trains_all_and_goes_on_after_a_stop(
     assert "4/4: training on" in said.err and "of 14 views, 14 kept" in said.err
     assert (kept[0] / "last.pt").read_bytes() == before
     rows = list(csv.DictReader((tmp_path / "all" / "trials.csv").read_text().splitlines()))
-    assert [(r["choices"], r["fold"]) for r in rows] == [
+    assert [(r["overrides"], r["fold"]) for r in rows] == [
         ("lr=0.001", "1"),
         ("lr=0.001", "2"),
         ("lr=0.01", "1"),

@@ -16,9 +16,9 @@ from seg.evaluation.segmentation import evaluate_segmenter
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
-from seg.training.config import LITE
 from seg.training.losses import distillation
 from seg.training.sample_loader import SampleLoader
+from seg.training.tasks.segmentation_config import LITE
 from seg.training.teacher import Teacher, teacher_disagreement
 from train import main
 
@@ -44,7 +44,7 @@ def constant(path: Path, margin: float, classes=SPEC.classes) -> Path:
 
 @pytest.fixture(scope="module")
 def taught(discs, tmp_path_factory):
-    """A teacher that has learned the discs from ten pictures."""
+    """A teacher that has learned the discs from ten images."""
     folder = tmp_path_factory.mktemp("teacher")
     args = ["--arch", "lite", "--data", str(discs), *SMALL, "--dice", "1"]
     assert main([*args, "--samples", "32", "--epochs", "8", "--output", str(folder / "run")]) == 0
@@ -77,8 +77,8 @@ def test_doubts_are_people_and_not_seams():
     labels = np.zeros((200, 200), np.uint8)
     labels[20:120, 20:60] = 1
     truth = np.zeros((200, 200), np.uint8)
-    truth[18:122, 18:62] = 1  # the labelled one, two pixels too wide
-    cv2.circle(truth, (140, 120), 25, 1, -1)  # someone whom nobody labelled
+    truth[18:122, 18:62] = 1  # the labeled one, two pixels too wide
+    cv2.circle(truth, (140, 120), 25, 1, -1)  # someone whom nobody labeled
     scores = np.where(truth[..., None] == [0, 1], 0, 200).astype(np.uint8)
     found = teacher_disagreement(labels, scores, 0.7)
     assert found[(truth == 1) & (np.arange(200) > 100)].all()
@@ -88,9 +88,9 @@ def test_doubts_are_people_and_not_seams():
     assert not teacher_disagreement(labels, unsure, 0.7).any()
 
 
-@pytest.mark.parametrize("augment", ["house", "official"])
+@pytest.mark.parametrize("augment", ["default", "official"])
 def test_scores_go_with_their_pixels(discs, augment):
-    """A teacher that says just what is labelled: in every view the two must still agree."""
+    """A teacher that says just what is labeled: in every view the two must still agree."""
 
     class Echo:
         def log_probs(self, image, digest):
@@ -98,10 +98,12 @@ def test_scores_go_with_their_pixels(discs, augment):
             return np.where(labels[..., None] == [0, 1], 0, 200).astype(np.uint8)
 
     samples = open_dataset(str(discs)).train
-    config = dataclasses.replace(
-        LITE, input_hw=(100, 100), crop_hw=(64, 64), batch=24, samples=24, paste=0.5
+    config = LITE.with_changes(
+        {
+            **{"input_hw": (100, 100), "crop_hw": (64, 64), "batch": 24, "samples": 24},
+            **{"copy_paste_prob": 0.5, "augment": augment, "scale": (0.5, 1.5)},
+        }
     )
-    config = dataclasses.replace(config, augment=augment, scale=(0.5, 1.5))
     batch = next(SampleLoader([open_dataset(str(discs))], SPEC, config, Echo()).epoch(0))
     assert batch.soft_targets.shape == (24, 2, 64, 64) and batch.soft_targets.dtype == torch.uint8
     known = batch.labels != 255
@@ -173,8 +175,10 @@ def test_a_teacher_that_only_doubts_sees_the_doubted_data_alone(discs, tmp_path,
 
     monkeypatch.setattr(Teacher, "_predict", spy)
     shapes = []
-    monkeypatch.setattr("seg.training.segmentation.distillation", lambda *args: shapes.append(args))
-    args = ["distill", "--teacher", str(teacher), *SMALL, "--epochs", "1", "--soft", "0"]
+    monkeypatch.setattr(
+        "seg.training.tasks.distillation.distillation", lambda *args: shapes.append(args)
+    )
+    args = ["distill", "--teacher", str(teacher), *SMALL, "--epochs", "1", "--distill-weight", "0"]
     args += ["--cache-dir", str(tmp_path / "cache"), "--output", str(tmp_path / "run")]
     assert main([*args, "--data", str(discs), f"{discs},ignore_above=0.5,seed=1"]) == 0
     assert len(seen) == len(open_dataset(f"{discs},seed=1").train)

@@ -19,12 +19,14 @@ from seg.evaluation.segmentation import evaluate_segmenter
 from seg.models.checkpoint import load_net, read_checkpoint
 from seg.models.nets import build_net
 from seg.models.official_weights import load_backbone
-from seg.training.config import SegmentationConfig
+from seg.spec import segmentation_outputs
+from seg.training.config import FrozenConfig
 from seg.training.network import make_net, summary
 from seg.training.optim import train_mode
 from train import main
 
 ROOT = Path(__file__).resolve().parents[2]
+OUTPUTS = segmentation_outputs(("background", "person"))
 LITE = ["--arch", "lite", "--imgsz", "96", "96", "--crop", "64", "64", "--precision", "float32"]
 LITE += ["--batch", "4", "--samples", "16", "--warmup", "2", "--ema", "0.8"]
 DINO = ["--backbone", "random", "--imgsz", "70", "70", "--batch", "6", "--precision", "float32"]
@@ -77,10 +79,10 @@ def test_lite_learns_the_discs(discs, tmp_path):
 
 
 def test_resume_gives_what_an_uninterrupted_training_gives(discs, lite_run, tmp_path, monkeypatch):
-    from seg.training import segmentation
+    from seg.training.run import Run
 
     args = ["--data", str(discs), *LITE, "--epochs", "4", "--output", str(tmp_path / "run")]
-    keep, kept = segmentation.Run.save_epoch, []
+    keep, kept = Run.save_epoch, []
 
     def stop_after_two(self, *rest):
         keep(self, *rest)
@@ -88,9 +90,9 @@ def test_resume_gives_what_an_uninterrupted_training_gives(discs, lite_run, tmp_
         if len(kept) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(segmentation.Run, "save_epoch", stop_after_two)
+    monkeypatch.setattr(Run, "save_epoch", stop_after_two)
     assert cli.run(main, args) == 130
-    monkeypatch.setattr(segmentation.Run, "save_epoch", keep)
+    monkeypatch.setattr(Run, "save_epoch", keep)
     assert len(read_checkpoint(tmp_path / "run" / "last.pt")["training"]["history"]) == 2
     assert main([*args, "--resume"]) == 0
     assert same(weights(tmp_path / "run" / "last.pt"), weights(lite_run / "last.pt"))
@@ -147,7 +149,7 @@ def test_the_frozen_backbone_is_bit_identical_after_training(discs, tmp_path, ca
 
 
 def test_the_spec_says_that_weights_are_random():
-    net, spec = make_net(SegmentationConfig(backbone="random"))
+    net, spec = make_net(FrozenConfig(backbone="random"), OUTPUTS, seed=0)
     assert "random" in spec.backbone and "random" in summary(net, spec)
     train_mode(net)
     assert not net.backbone.training and net.head.training
@@ -167,7 +169,7 @@ def test_a_start_that_fails_leaves_the_old_training_alone(discs, lite_run, capsy
     assert {path.name: path.read_bytes() for path in lite_run.iterdir()} == before
 
 
-def test_pictures_without_people_do_not_judge(discs, tmp_path):
+def test_images_without_people_do_not_validate(discs, tmp_path):
     for index in range(4):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((64, 64, 3), np.uint8))
     run = tmp_path / "run"
@@ -185,7 +187,7 @@ def test_every_fault_of_the_data_is_named_before_training(discs, tmp_path, capsy
     (tmp_path / "masks" / "lost.png").unlink()
     cv2.imwrite(str(tmp_path / "masks" / "large.png"), np.zeros((40, 40), np.uint8))
     cv2.imwrite(str(tmp_path / "masks" / "strange.png"), np.full((30, 40), 7, np.uint8))
-    (tmp_path / "images" / "broken.png").write_text("no picture")
+    (tmp_path / "images" / "broken.png").write_text("not an image")
     run = tmp_path / "run"
     assert cli.run(main, ["--data", str(tmp_path), *LITE, "--output", str(run)]) == 1
     said = capsys.readouterr().err

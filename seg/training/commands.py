@@ -1,0 +1,104 @@
+"""Sub-commands of train.py: their flags, and the configuration that these ask for."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from seg.errors import SpecMismatch
+from seg.kinds import Device
+from seg.training.config import TrainingConfig, positive_int
+from seg.training.options import add_flag, flag_names, given_values, parts_of
+
+SHOWN_ARCHS = ("dinov2_vits14", "lite")  # whose defaults the help shows
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """A sub-command: a task and how it is configured.
+
+    Attributes:
+        summary: What it trains, and from what.
+        config: Its configuration; each field is a flag.
+        task: Module and class of the task, `module:Class`.
+        arch: The architecture where none is named.
+        arch_flag: The flag that names one, without dashes.
+    """
+
+    summary: str
+    config: type[TrainingConfig]
+    task: str
+    arch: str
+    arch_flag: str = "arch"
+
+
+def add_flags(command: Command, parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of a sub-command: those that are often needed first."""
+    defaults = {arch: command.config.for_arch(arch).to_dict() for arch in SHOWN_ARCHS}
+    main = parser.add_argument_group("often needed")
+    parts = parts_of(command.config)
+    for title, fields in parts.items():
+        group = parser.add_argument_group(title)
+        for field in fields:
+            place = main if field.metadata["is_main"] else group
+            if field.name == "arch":
+                text = f"{field.metadata['text']} (default: {command.arch})"
+                place.add_argument(f"--{command.arch_flag}", dest="arch", metavar="NAME", help=text)
+                continue
+            known = {a: v[field.name] for a, v in defaults.items() if field.name in v}
+            add_flag(place, field, known)
+        if title == "network":
+            _add_cache_flags(group)
+    _add_main_flags(main, command)
+    _add_run_flags(parser.add_argument_group("runs"))
+
+
+def _add_main_flags(main: argparse._ArgumentGroup, command: Command) -> None:
+    if recipes := command.config.recipes():
+        text = "a published training's choices in place of the defaults; flags change both"
+        main.add_argument("--recipe", choices=recipes, help=text)
+    text = "cross-validation: N parts, each of which validates once"
+    main.add_argument("--folds", type=positive_int, metavar="N", help=text)
+    text = "train all combinations, such as lr=1e-4,1e-3 seed=0,1"
+    main.add_argument("--sweep", nargs="+", default=[], metavar="NAME=VALUES", help=text)
+    main.add_argument("--device", choices=Device.values(), default="auto")
+    main.add_argument("--output", type=Path, metavar="FOLDER", help="default: runs/ARCH")
+    one = main.add_mutually_exclusive_group()
+    one.add_argument("--resume", action="store_true", help="resume the run in --output")
+    one.add_argument("--overwrite", action="store_true", help="replace the run in --output")
+
+
+def _add_cache_flags(group: argparse._ArgumentGroup) -> None:
+    text = "draw new views in each epoch and run the backbone on each, as --views 0 does"
+    group.add_argument("--no-cache", dest="views", action="store_const", const=0, help=text)
+
+
+def _add_run_flags(group: argparse._ArgumentGroup) -> None:
+    text = "where features and videos' frames are kept (default: ~/.cache/dinoseg, or "
+    text += "$DINOSEG_CACHE); what nobody used for 30 days is deleted"
+    group.add_argument("--cache-dir", type=Path, metavar="DIR", help=text)
+    text = "log into --output/tensorboard, too"
+    group.add_argument("--tensorboard", action="store_true", help=text)
+
+
+def config_of(command: Command, args: argparse.Namespace) -> TrainingConfig:
+    """Turns flags into a configuration, on top of the architecture's defaults or a recipe.
+
+    Raises:
+        SpecMismatch: A value makes no sense, or is an option that the architecture has not.
+    """
+    arch = args.arch or command.arch
+    recipe = getattr(args, "recipe", None)
+    base = command.config.from_recipe(recipe, arch) if recipe else command.config.for_arch(arch)
+    given = given_values(args, command.config) | {"arch": arch}
+    known = base.to_dict()
+    if given.get("views") == 0 and "views" not in known:  # nothing is cached anyway
+        del given["views"]
+    flags = flag_names(command.config)
+    if wrong := [f"--{flags[k]} is {_words(v)}" for k, v in given.items() if k not in known]:
+        raise SpecMismatch(f"{'; '.join(wrong)}; this does not apply to {arch}, so omit it.")
+    return base.with_changes(given)
+
+
+def _words(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

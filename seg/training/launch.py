@@ -1,0 +1,112 @@
+"""Launching trainings: what train.py does for any task, once its flags are read."""
+
+import argparse
+import importlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from seg.data.check import check_samples
+from seg.models.nets import check_arch
+from seg.runtimes.pytorch import pick_device
+from seg.training.autocast import resolve
+from seg.training.commands import Command, config_of
+from seg.training.comparison import Result, write
+from seg.training.curves import draw_curves
+from seg.training.init_weights import check_init
+from seg.training.memory import translate_oom
+from seg.training.network import summary
+from seg.training.run import Row, Run
+from seg.training.sweep import plan
+from seg.training.tensorboard_logger import TensorBoardLogger
+from seg.training.trainer import Trainer
+
+DRAW_EVERY_S = 30.0
+
+log = logging.getLogger("dinoseg")
+
+
+def launch(command: Command, args: argparse.Namespace) -> str:
+    """Trains what the flags of a sub-command ask for, once or several times.
+
+    Returns:
+        The path of the model to use, or of several trainings a table.
+
+    Raises:
+        SegError: A choice, the data or the disk makes it impossible.
+    """
+    module, _, name = command.task.partition(":")
+    task_type = getattr(importlib.import_module(module), name)
+    config = config_of(command, args)
+    check_arch(config.model.arch, task_type.task)
+    if config.model.init and not args.resume:
+        check_init(Path(config.model.init), config.model.arch)
+    folder, device = args.output or Path("runs") / config.model.arch, pick_device(args.device)
+    sets = task_type.open_sets(config, args.cache_dir)
+    for data in sets:
+        log.info(
+            "%s: %s; %d train, %d valid",
+            data.name, data.description, len(data.train), len(data.valid),
+        )  # fmt: skip
+    for remark in check_samples([one for data in sets for one in data.train + data.valid]):
+        log.info("%s", remark)
+    trials = plan(config, sets, folder, args.sweep, args.folds or 0)
+    for trial in trials:
+        task_type.check_sets(trial.sets)
+    runs = [Run(trial.folder, task_type.monitor) for trial in trials]
+    for run in runs if not args.resume else ():
+        run.start(args.overwrite)
+    is_many = bool(args.folds or args.sweep)
+    results: list[Result] = []
+    for number, (trial, run) in enumerate(zip(trials, runs, strict=True), 1):
+        trainer = Trainer(task_type(trial.config, trial.sets, device, args.cache_dir), run)
+        # Of many trainings, those that had not begun are started.
+        if args.resume and (run.last.exists() or not is_many):
+            trainer.resume()
+            for line in run.missing_checkpoints():
+                log.info("%s", line)
+        log.info("%s", summary(trainer.net, trainer.spec))
+        precision = resolve(trial.config.optim.precision, device)
+        place = f"{number}/{len(trials)}: " * is_many
+        log.info("%straining on %s in %s, into %s", place, device, precision, run.folder)
+        loggers = [TensorBoardLogger(run.folder / "tensorboard")] if args.tensorboard else []
+        with translate_oom(trial.config.step_size, run.folder):
+            row = train(trainer, loggers)[-1]
+        results.append((trial.overrides, trial.fold, row))
+    return write(folder, results, task_type.metrics) if is_many else str(runs[0].result)
+
+
+def train(trainer: Trainer, loggers: Sequence[Callable[[Row], None]] = ()) -> list[Row]:
+    """Trains to the end; draws the run's images at most twice a minute, and at the end.
+
+    Args:
+        trainer: What is trained.
+        loggers: Each is called with every epoch's row.
+
+    Returns:
+        The rows of all epochs, those before a stop too.
+    """
+    metrics, num_epochs = trainer.task.metrics, trainer.task.config.optim.epochs
+    drawn = time.monotonic()
+    for row in trainer.epochs():
+        for logger in loggers:
+            logger(row)
+        scores = "  ".join(f"{label} {row[key]:.4f}" for key, label in metrics.items())
+        log.info(
+            "epoch %d/%d  loss %.4f  %s  %.0f s",
+            row["epoch"], num_epochs, row["train_loss"], scores, row["seconds"],
+        )  # fmt: skip
+        # Where an epoch takes a second, images of each would take as long again.
+        if row["epoch"] < num_epochs and time.monotonic() - drawn > DRAW_EVERY_S:
+            draw(trainer)
+            drawn = time.monotonic()
+    draw(trainer)
+    return trainer.run.history
+
+
+def draw(trainer: Trainer) -> None:
+    """Draws a run's curves, and what its network predicts."""
+    folder = trainer.run.folder
+    draw_curves(trainer.run.history, trainer.task.metrics, folder / "curves.png")
+    trainer.task.draw(trainer.eval_net, folder)

@@ -1,0 +1,63 @@
+"""Task: what a training is about; Trainer knows nothing else of it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from seg.models.base import Net
+from seg.spec import ModelSpec
+from seg.training.config import TrainingConfig
+
+Batch = Any  # what a task's batches are is its own business
+
+
+class Task(Protocol):
+    """What a training is about."""
+
+    @property
+    def config(self) -> TrainingConfig:
+        """All its choices."""
+
+    @property
+    def monitor(self) -> str:
+        """The score of the validation that decides which epoch is best; higher is better."""
+
+    @property
+    def metrics(self) -> Mapping[str, str]:
+        """What `validate` returns, in the order of tables: how each is called in them."""
+
+    def build(self) -> tuple[Net, ModelSpec]:
+        """Builds the network on the training's device, its frozen parts frozen, and its spec."""
+
+    def prepare(self, net: Net, folder: Path, is_new: bool) -> None:
+        """Does what comes before the first epoch.
+
+        Args:
+            net: The network of `build`.
+            folder: The run's.
+            is_new: Whether no epoch was trained yet.
+        """
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches in an epoch."""
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Yields an epoch's batches; they depend on the configuration and on `epoch` alone."""
+
+    def loss(self, net: Net, batch: Batch) -> Mapping[str, Tensor]:
+        """Computes the parts of the loss, weighted; their sum is minimized, each is logged."""
+
+    def validate(self, net: Net) -> Mapping[str, float]:
+        """Measures a network on the validation data."""
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Returns what the data is, by part; a training is resumed with the same alone."""
+
+    def train_mode(self, net: Net) -> None:
+        """Puts the network into training mode, except for its frozen parts."""
+
+    def draw(self, net: Net, folder: Path) -> None:
+        """Draws examples of the network's predictions into the run's folder."""

@@ -1,0 +1,153 @@
+"""Trainer: the one training loop; what is trained is a `Task`'s business."""
+
+import functools
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from seg.errors import SegError
+from seg.models.base import Net
+from seg.progress import track
+from seg.training.run import Row, Run
+from seg.training.schedule import learning_rate
+from seg.training.task import Task
+
+log = logging.getLogger("dinoseg")
+
+
+class Trainer:
+    """Everything that changes while a network is trained.
+
+    Args:
+        task: What is trained.
+        run: Where everything is kept.
+
+    Attributes:
+        task: As given.
+        run: As given.
+        net: The network.
+        spec: What it is.
+    """
+
+    def __init__(self, task: Task, run: Run) -> None:
+        self.task, self.run = task, run
+        self.net, self.spec = task.build()
+        self._config = config = task.config.optim
+        self._optimizer = torch.optim.AdamW(
+            (p for p in self.net.parameters() if p.requires_grad),
+            config.lr,
+            weight_decay=config.weight_decay,
+        )
+        average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+        self._average = (
+            AveragedModel(self.net, multi_avg_fn=average, use_buffers=True) if config.ema else None
+        )
+        self._is_prepared = False
+
+    @property
+    def eval_net(self) -> Net:
+        """The network that is evaluated and kept: the averaged one where there is one."""
+        return cast(Net, self._average.module) if self._average else self.net
+
+    def prepare(self) -> None:
+        """Does what comes before the first epoch, once."""
+        if not self._is_prepared:
+            self.task.prepare(self.net, self.run.folder, not self.run.history)
+        self._is_prepared = True
+
+    def epochs(self) -> Iterator[Row]:
+        """Trains from the epoch that the run has reached to the last.
+
+        Yields:
+            Each epoch's row of the log, when the run holds it.
+
+        Raises:
+            SegError: The loss is not finite.
+        """
+        self.prepare()
+        for epoch in range(len(self.run.history), self._config.epochs):
+            if self.run.should_stop(self._config.patience):
+                name = self.task.metrics[self.task.monitor]
+                log.info("stopped: no better %s in %d epochs", name, self._config.patience)
+                return
+            started = time.monotonic()
+            row = {"epoch": epoch + 1, **self._train(epoch)}
+            row |= self.task.validate(self.eval_net)
+            row["seconds"] = time.monotonic() - started
+            self.run.save_epoch(self.eval_net, self.spec, row, self._state())
+            yield row
+
+    def resume(self) -> None:
+        """Takes up where the run's last epoch ended; the rest is as if there had been no stop.
+
+        Raises:
+            ArtifactError: As of `Run.resume`.
+        """
+        contents = self.run.resume(self.task.config.to_dict(), self.task.fingerprint())
+        training = contents["training"]
+        self.eval_net.load_state_dict(contents["state"])
+        self.net.load_state_dict(training["net"], strict=False)
+        self._optimizer.load_state_dict(training["optimizer"])
+        if self._average:
+            self._average.n_averaged.fill_(training["averaged"])
+
+    def _state(self) -> dict[str, Any]:
+        # The frozen backbone is in the checkpoint once already.
+        changing = {
+            name: tensor.detach().cpu().clone()
+            for name, tensor in self.net.state_dict().items()
+            if not name.startswith("backbone.")
+        }
+        return {
+            "net": changing,
+            "optimizer": self._optimizer.state_dict(),
+            "averaged": int(self._average.n_averaged) if self._average else 0,
+            "config": self.task.config.to_dict(),
+            "data": dict(self.task.fingerprint()),
+        }
+
+    def _train(self, epoch: int) -> Row:
+        """Trains one epoch; returns the last learning rate and the mean loss."""
+        self.task.train_mode(self.net)
+        total, rate, steps = 0.0, 0.0, self.task.steps_per_epoch
+        for index, batch in enumerate(track(self.task.batches(epoch), f"epoch {epoch + 1}", steps)):
+            rate = self._set_rate(epoch * steps + index, steps)
+            loss = self._step(self.task.loss(self.net, batch))
+            if not torch.isfinite(torch.tensor(loss)):
+                raise SegError(
+                    f"The loss is {loss} in epoch {epoch + 1}; lower --lr, or train in "
+                    "--precision float32. The run's folder holds the epochs before."
+                )
+            total += loss
+        return {"lr": rate, "train_loss": total / steps}
+
+    def _set_rate(self, step: int, steps: int) -> float:
+        rate = learning_rate(
+            step,
+            base=self._config.lr,
+            steps=self._config.epochs * steps,
+            scheduler=self._config.scheduler,
+            warmup=self._config.warmup,
+            milestones=[epoch * steps for epoch in self._config.scheduler_epochs],
+        )
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _step(self, parts: Mapping[str, Tensor]) -> float:
+        loss = functools.reduce(torch.add, parts.values())
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._trained(), self._config.clip)
+        self._optimizer.step()
+        if self._average:
+            self._average.update_parameters(self.net)
+        return float(loss.detach())
+
+    def _trained(self) -> Iterator[nn.Parameter]:
+        return (p for group in self._optimizer.param_groups for p in group["params"])
