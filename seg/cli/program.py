@@ -28,8 +28,8 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     """
     with logging_to_stderr():
         try:
-            with StopSignals(is_final=argv is None):
-                return _run(main, argv)
+            with StopSignals(is_final=argv is None) as signals:
+                return _run(main, argv, signals)
         except Stopped as stopped:
             log.info("%s", stopped)
             return 128 + stopped.number
@@ -40,7 +40,9 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
             _flush(sys.stderr)
 
 
-def _run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
+def _run(
+    main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None, signals: StopSignals
+) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names of files may be any bytes
             stream.reconfigure(errors="surrogateescape")
@@ -54,6 +56,12 @@ def _run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None
         usage = error
     except OSError as error:
         log.error("%s", _explain(error))
+    except Exception:
+        if signals.received is None:
+            raise
+    if signals.received is not None:
+        # An import that a signal interrupts may raise an error of its own instead.
+        raise Stopped(signals.received)
     if reason := _flush(sys.stdout):
         log.error("Cannot write to standard output: %s.", reason)
         return FAILED

@@ -33,11 +33,15 @@ class StopSignals:
     Args:
         is_final: Whether the process ends afterwards; then signals are ignored from there on,
             since Python prints a traceback for those that come while it shuts down.
+
+    Attributes:
+        received: Number of the first signal, None before it.
     """
 
     def __init__(self, is_final: bool) -> None:
         self.is_armed = False
         self._after = signal.SIG_IGN if is_final else None
+        self.received: int | None = None
         self._count = 0
         self._before: dict[int, object] = {}
 
@@ -62,6 +66,7 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
+        self.received = self.received or number
         if self._count >= 3:
             os._exit(128 + number)
         if self.is_armed and self._count == 1:

@@ -83,6 +83,28 @@ def test_the_third_signal_ends_at_once(tmp_path):
 
 
 @only_posix
+def test_an_import_that_turns_a_signal_into_its_own_error_is_no_traceback(tmp_path):
+    """As numpy and ONNX Runtime do."""
+    code = WAITS.replace(
+        "    finally:", "    except KeyboardInterrupt:\n        raise ImportError(1)\n    finally:"
+    )
+    with start(code, 0, cwd=tmp_path) as child:
+        assert child.stdout.readline() == "ready\n"
+        child.send_signal(signal.SIGTERM)
+        assert child.communicate(timeout=20)[1] == "terminated\n"
+    assert child.returncode == 143
+
+
+@pytest.mark.parametrize("module", ["seg", "seg.cli"])
+def test_a_command_starts_without_numpy(module):
+    code = (
+        f"import sys, {module}\nprint(sorted({{'numpy', 'cv2', 'torch', 'av'}} & set(sys.modules)))"
+    )
+    words = [sys.executable, "-c", code]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@only_posix
 def test_what_nohup_ignores_stays_ignored(tmp_path):
     def ignore():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
