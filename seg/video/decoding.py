@@ -81,6 +81,12 @@ class Decoder:
         self._refused: int | None = None  # timestamp of the last packet that was not decoded
 
     @property
+    def num_frames(self) -> int | None:
+        """Returns how many frames the file says it has; None where it does not."""
+        duration_s = (self._file.duration or 0) / av.time_base
+        return self.stream.frames or round(duration_s * (self.fps or 0)) or None
+
+    @property
     def is_short(self) -> bool:
         """Whether fewer frames came than packets; after the iteration."""
         return self._counter.is_short

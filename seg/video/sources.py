@@ -59,7 +59,7 @@ class Recording(Source):
             raise self._unreadable("not one frame can be decoded")
         self._first = first
         self._say_what_differs()
-        self.fps = self._decoder.fps
+        self.fps, self.num_frames = self._decoder.fps, self._decoder.num_frames
         self.frame_hw: Size = hw_of(first.image)
 
     def __iter__(self) -> Iterator[Frame]:

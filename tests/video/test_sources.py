@@ -92,6 +92,12 @@ def test_a_missing_file_is_named(tmp_path):
         VideoFile(tmp_path / "nothing.mp4")
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_a_file_says_about_how_many_frames_it_has(tmp_path, write_clip, suffix):
+    with VideoFile(write_clip(tmp_path / f"clip{suffix}", 12, clock=Fraction(1, 25))) as source:
+        assert abs(source.num_frames - 12) <= 1
+
+
 def test_sound_alone_is_not_a_video(tmp_path, write_clip):
     with av.open(str(tmp_path / "tone.m4a"), "w", format="mp4") as out:
         stream = out.add_stream("aac", rate=8000, layout="mono")
