@@ -1,6 +1,6 @@
 """Draws a model's masks over every frame of a video file.
 
-Same frames, timestamps, rotation and sound; H.264 in MP4, which every player plays.
+Same frames, timestamps, rotation and audio; H.264 in MP4, which every player plays.
 
     python apps/infer_video.py --input clip.mp4
     python apps/infer_video.py --input clip.mp4 --output out/masks.mp4 --opacity 0.7 --overwrite

@@ -153,7 +153,7 @@ def _videos(file: InputContainer) -> list[av.VideoStream]:
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
     streams = [stream for stream in file.streams.video if not stream.disposition & covers]
     if not streams:
-        raise NoVideo("it holds sound or cover art alone" if file.streams else "it is empty")
+        raise NoVideo("it holds audio or cover art alone" if file.streams else "it is empty")
     best = file.streams.best("video")
     streams.sort(key=lambda stream: stream is not best)
     if streams[0].codec_context is None:
@@ -170,7 +170,7 @@ def _demuxer_errors(url: str) -> int:
             with contextlib.suppress(av.FFmpegError):
                 for _ in file.demux():
                     continue
-            # Parsers of sound complain about intact files, too.
+            # Parsers of audio complain about intact files, too.
             return sum(name == file.format.name for _, name, _ in lines)
     finally:
         av.logging.set_level(None)

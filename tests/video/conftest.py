@@ -30,7 +30,7 @@ def number_of(image):
 
 def write_clip(
     path, num_frames=12, hw=(64, 96), times=None, rate=25, clock=Fraction(1, 12800), rotation=0,
-    sound_s=0.0, first_s=0.0, codec="libx264", options=None, gop=None,
+    audio_s=0.0, first_s=0.0, codec="libx264", options=None, gop=None,
     tune="zerolatency", pix_fmt="yuv420p", aspect=None, is_interlaced=False, params="",
 ):  # fmt: skip
     """Writes a clip; `times` in seconds make its rate variable."""
@@ -52,7 +52,7 @@ def write_clip(
             stream.options = {**stream.options, f"{codec.removeprefix('lib')}-params": params}
         if rotation:
             stream.set_display_rotation(rotation)
-        sound = out.add_stream("aac", rate=8000, layout="mono") if sound_s else None
+        audio = out.add_stream("aac", rate=8000, layout="mono") if audio_s else None
         for index in range(num_frames):
             frame = av.VideoFrame.from_ndarray(numbered(index, hw), format="bgr24")
             time_s = times[index] if times else Fraction(index) / rate
@@ -60,12 +60,12 @@ def write_clip(
             frame.pts, frame.time_base = round((time_s + first_s) / clock), clock
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-        if sound:
-            tone = np.sin(np.arange(int(8000 * sound_s)) / 5, dtype=np.float32)[None] / 4
+        if audio:
+            tone = np.sin(np.arange(int(8000 * audio_s)) / 5, dtype=np.float32)[None] / 4
             samples = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
             samples.sample_rate, samples.pts = 8000, 0
-            out.mux(sound.encode(samples))
-            out.mux(sound.encode(None))
+            out.mux(audio.encode(samples))
+            out.mux(audio.encode(None))
     return path
 
 

@@ -24,13 +24,13 @@ FASTSTART = {"movflags": "+faststart"}
 TICK = Fraction(1, 25)
 CLUSTERS = {"cluster_time_limit": "400"}  # of Matroska: several in a short clip
 KINDS = {
-    "h264.mp4": {"options": FASTSTART, "sound_s": 2.4, "gop": 10},
+    "h264.mp4": {"options": FASTSTART, "audio_s": 2.4, "gop": 10},
     "bframes.mp4": {"options": FASTSTART, "tune": None, "gop": 10},
-    "h264.mkv": {"sound_s": 2.4, "tune": None, "gop": 10, "options": CLUSTERS},
+    "h264.mkv": {"audio_s": 2.4, "tune": None, "gop": 10, "options": CLUSTERS},
     "h264.avi": {"gop": 10, "clock": TICK},
     "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "clock": TICK},
     "empty chunks.avi": {"gop": 10},
-    "sound.avi": {"gop": 10, "clock": TICK, "sound_s": 6.0},
+    "audio.avi": {"gop": 10, "clock": TICK, "audio_s": 6.0},
     "vp8.webm": {"codec": "libvpx", "gop": 5, "options": CLUSTERS},
     "png.mov": {"codec": "png", "pix_fmt": "rgb24", "options": FASTSTART},
 }
@@ -90,7 +90,7 @@ def damaged(data, start, rng):
     return fault, bytes(out)
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name != "sound.avi"])
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "audio.avi"])
 def test_a_whole_clip_is_read_to_its_end_without_a_word(whole, name, number_of):
     frames, damage = read(whole(name))
     assert ([number_of(frame.image) for frame in frames], damage) == (list(range(NUM_FRAMES)), "")
@@ -204,8 +204,8 @@ def test_a_hole_in_a_container_is_said_and_the_frame_after_it_tells(whole, tmp_p
         assert frames[after - 1].time_s < 0.8 and frames[after].time_s >= 1.6
 
 
-def test_frames_that_an_avi_lacks_are_counted_where_its_sound_goes_on(whole, tmp_path):
-    path = whole("sound.avi")
+def test_frames_that_an_avi_lacks_are_counted_where_its_audio_goes_on(whole, tmp_path):
+    path = whole("audio.avi")
     with av.open(str(path)) as file:
         video = [packet for packet in file.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes()[: media_of(path)[1]])

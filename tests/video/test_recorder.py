@@ -115,13 +115,13 @@ def test_an_image_of_another_size_is_fitted_into_the_first_ones(tmp_path):
 
 
 def test_audio_is_copied_packet_for_packet(tmp_path, write_clip):
-    clip = write_clip(tmp_path / "s.mp4", 12, sound_s=0.6)
+    clip = write_clip(tmp_path / "s.mp4", 12, audio_s=0.6)
     target = copy(clip, tmp_path / "out.mp4").path
     assert len(facts(clip)[2]) > 4 and facts(clip)[2] == facts(target)[2]
 
 
 def test_audio_and_frames_stay_together_where_frames_start_late(tmp_path, write_clip):
-    clip = write_clip(tmp_path / "late.mp4", 5, sound_s=1.0, first_s=0.4)
+    clip = write_clip(tmp_path / "late.mp4", 5, audio_s=1.0, first_s=0.4)
     (before, _, heard), (after, _, again) = facts(clip), facts(copy(clip, tmp_path / "o.mp4").path)
     np.testing.assert_allclose(before, np.arange(5) / 25 + 0.4)
     np.testing.assert_allclose(after, before)
@@ -129,7 +129,7 @@ def test_audio_and_frames_stay_together_where_frames_start_late(tmp_path, write_
 
 
 def test_a_transport_stream_with_audio_becomes_a_file_from_zero(tmp_path, write_clip, number_of):
-    clip = write_clip(tmp_path / "s.ts", 12, sound_s=0.6, clock=Fraction(1, 90000))
+    clip = write_clip(tmp_path / "s.ts", 12, audio_s=0.6, clock=Fraction(1, 90000))
     target = copy(clip, tmp_path / "out.mp4").path
     times, _, audio = facts(target)
     assert numbers(target, number_of) == list(range(12)) and len(audio) > 3
@@ -137,7 +137,7 @@ def test_a_transport_stream_with_audio_becomes_a_file_from_zero(tmp_path, write_
 
 
 def test_what_was_written_before_a_stop_is_a_file_and_says_so(tmp_path, write_clip, caplog):
-    clip = write_clip(tmp_path / "s.mp4", 25, sound_s=1.0)
+    clip = write_clip(tmp_path / "s.mp4", 25, audio_s=1.0)
     target = copy(clip, tmp_path / "out.mp4", is_complete=False, keep=10).path
     assert "partial file" in caplog.text and "out.mp4 holds 10 frames" in caplog.text
     times, about, audio = facts(target)
@@ -255,7 +255,7 @@ def test_an_avi_starts_at_once_and_runs_evenly(tmp_path, write_clip, codec):
 
 
 def test_audio_whose_times_go_back_does_not_end_the_recording(tmp_path, write_clip, caplog):
-    part = write_clip(tmp_path / "s.ts", 12, sound_s=0.6, clock=Fraction(1, 90000))
+    part = write_clip(tmp_path / "s.ts", 12, audio_s=0.6, clock=Fraction(1, 90000))
     (tmp_path / "glued.ts").write_bytes(part.read_bytes() * 2)
     writer = copy(tmp_path / "glued.ts", tmp_path / "out.mp4")
     assert writer.num_frames == len(facts(writer.path)[0]) == 24

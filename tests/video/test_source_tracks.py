@@ -11,7 +11,7 @@ class Picky:
 
 
 def test_audio_that_mp4_cannot_hold_is_named(tmp_path, write_clip, caplog):
-    tracks = SourceTracks(write_clip(tmp_path / "s.mp4", 5, sound_s=0.3))
+    tracks = SourceTracks(write_clip(tmp_path / "s.mp4", 5, audio_s=0.3))
     tracks.add_to(Picky())
     tracks.copy_until(9.0)
     tracks.close()

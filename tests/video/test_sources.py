@@ -98,7 +98,7 @@ def test_a_file_says_about_how_many_frames_it_has(tmp_path, write_clip, suffix):
         assert abs(source.num_frames - 12) <= 1
 
 
-def test_sound_alone_is_not_a_video(tmp_path, write_clip):
+def test_audio_alone_is_not_a_video(tmp_path, write_clip):
     with av.open(str(tmp_path / "tone.m4a"), "w", format="mp4") as out:
         stream = out.add_stream("aac", rate=8000, layout="mono")
         samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
@@ -121,7 +121,7 @@ def test_a_cut_file_gives_what_is_there_and_then_says_so(tmp_path, write_clip, n
 
 
 def test_a_last_frame_that_stays_is_no_cut(tmp_path, write_clip):
-    path = write_clip(tmp_path / "long.mp4", 3, times=[0, 2, 2.04], sound_s=4.0)
+    path = write_clip(tmp_path / "long.mp4", 3, times=[0, 2, 2.04], audio_s=4.0)
     with VideoFile(path) as source:
         assert len(list(source)) == 3
 
@@ -254,23 +254,23 @@ def test_of_several_videos_one_is_read_and_named(clip, number_of, said):
     assert "has 2 video streams; the one of 96x64 is read" in said()
 
 
-def test_sound_with_a_cover_is_not_a_video(tmp_path, clip, write_clip):
+def test_audio_with_a_cover_is_not_a_video(tmp_path, clip, write_clip):
     path = tmp_path / "song.m4a"
-    with av.open(str(write_clip(tmp_path / "a.mp4", 3, sound_s=1.0))) as file:
-        sound = file.streams.audio[0]
+    with av.open(str(write_clip(tmp_path / "a.mp4", 3, audio_s=1.0))) as file:
+        audio = file.streams.audio[0]
         with av.open(str(path), "w", format="mp4") as out:
-            copy = out.add_stream_from_template(sound)
+            copy = out.add_stream_from_template(audio)
             cover = out.add_stream("mjpeg", rate=1)
             cover.height, cover.width, cover.pix_fmt = 64, 64, "yuvj420p"
             cover.disposition = Disposition.attached_pic
             image = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="bgr24")
             out.mux(cover.encode(image.reformat(format="yuvj420p")))
             out.mux(cover.encode(None))
-            for packet in file.demux(sound):
+            for packet in file.demux(audio):
                 if packet.dts is not None:
                     packet.stream = copy
                     out.mux(packet)
-    with pytest.raises(SourceError, match="sound or cover art alone"):
+    with pytest.raises(SourceError, match="audio or cover art alone"):
         VideoFile(path)
 
 
