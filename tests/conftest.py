@@ -63,7 +63,7 @@ def golden() -> Path:
 
 @pytest.fixture(scope="session")
 def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set: 14 pictures of grey noise with one bright disc, whose mask is drawn with it."""
+    """A data set: 14 images of gray noise with one bright disc, whose mask is drawn with it."""
     folder = tmp_path_factory.mktemp("discs")
     rng = np.random.default_rng(0)
     for part in ("images", "masks"):
@@ -72,9 +72,9 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         height, width = (int(n) for n in rng.integers(60, 100, 2))
         image = rng.integers(0, 110, (height, width, 3), dtype=np.uint8)
         mask = np.zeros((height, width), np.uint8)
-        centre = int(rng.integers(20, width - 20)), int(rng.integers(20, height - 20))
-        cv2.circle(image, centre, 17, (40, 90, 250), -1)
-        cv2.circle(mask, centre, 17, 1, -1)
+        center = int(rng.integers(20, width - 20)), int(rng.integers(20, height - 20))
+        cv2.circle(image, center, 17, (40, 90, 250), -1)
+        cv2.circle(mask, center, 17, 1, -1)
         cv2.imwrite(str(folder / "images" / f"{index:02}.png"), image)
         cv2.imwrite(str(folder / "masks" / f"{index:02}.png"), mask)
     return folder
@@ -103,7 +103,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def tensorrt():
-    """A TensorRT of our own, whose behaviour a test chooses."""
+    """A TensorRT of our own, whose behavior a test chooses."""
     from tests import fake_tensorrt
 
     with fake_tensorrt.installed() as world:

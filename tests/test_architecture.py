@@ -128,7 +128,7 @@ def test_a_dangerous_call_has_one_place(call: str) -> None:
     assert places == {CALLS[call]}
 
 
-def test_no_picture_is_written_by_a_call_that_hides_a_full_disk() -> None:
+def test_no_image_is_written_by_a_call_that_hides_a_full_disk() -> None:
     assert not {s for s in SOURCES if "cv2.imwrite(" in (ROOT / s).read_text()}
 
 

@@ -17,7 +17,7 @@ from seg.imaging.palette import Palette
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ("background", "ball", "box", "roof", "stripe")
-COLOURS = {"ball": (40, 40, 230), "box": (230, 60, 40), "roof": (50, 220, 60), "stripe": (0,) * 3}
+COLORS = {"ball": (40, 40, 230), "box": (230, 60, 40), "roof": (50, 220, 60), "stripe": (0,) * 3}
 
 
 def app(name: str) -> ModuleType:
@@ -42,7 +42,7 @@ def shape(name: str, mask: np.ndarray, x: int, y: int) -> None:
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 pictures 96 x 96 of light noise, one shape of each class in a corner of its own."""
+    """24 images 96 x 96 of light noise, one shape of each class in a corner of its own."""
     folder, rng = tmp_path_factory.mktemp("shapes"), np.random.default_rng(0)
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
@@ -53,8 +53,8 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
             x, y = corner + rng.integers(-8, 9, 2)
             shape(name, mask, int(x), int(y))
         image = rng.integers(150, 200, (96, 96, 3), dtype=np.uint8)
-        for name, colour in COLOURS.items():
-            image[mask == CLASSES.index(name)] = colour
+        for name, color in COLORS.items():
+            image[mask == CLASSES.index(name)] = color
         cv2.imwrite(str(folder / f"images/{index:02}.png"), image)
         cv2.imwrite(str(folder / f"masks/{index:02}.png"), mask)
     return folder
@@ -109,7 +109,7 @@ def test_every_class_is_learnt_and_scored_by_name(
     assert report["foreground_iou"] == pytest.approx(
         np.mean([report["iou"][name] for name in CLASSES[1:]])
     )
-    # Shapes are 11 to 22 of 96 rows high: small, all of them, one in each of 6 pictures.
+    # Shapes are 11 to 22 of 96 rows high: small, all of them, one in each of 6 images.
     for name in CLASSES[1:]:
         assert report["iou_by_size"][name]["small"]["num_objects"] == 6
     assert np.array(report["confusion"]).sum() == 6 * 96 * 96
@@ -117,7 +117,7 @@ def test_every_class_is_learnt_and_scored_by_name(
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
-def test_the_overlay_has_the_palettes_colour_for_each_class(
+def test_the_overlay_has_the_palettes_color_for_each_class(
     onnx: Path, shapes: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "drawn.png"

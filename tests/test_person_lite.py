@@ -56,7 +56,7 @@ def test_the_cards_iou_is_reproduced(segment, data_root):
     assert 100 * scores["boundary_iou"] == pytest.approx(edges[0], abs=0.1)
 
 
-def test_the_cards_iou_where_everyone_is_labelled_is_reproduced(segment, data_root):
+def test_the_cards_iou_where_everyone_is_labeled_is_reproduced(segment, data_root):
     valid = open_dataset(str(data_root / "PennFudanPed")).valid
     (said,) = re.findall(r"IoU is (\d+\.\d+):", CARD.read_text())
     whole = [v for i, v in enumerate(valid) if i not in {0, 3, 5, 7, 8, 12, 14, 21}]

@@ -66,7 +66,7 @@ class SizeCounts(Counts):
 
     @property
     def num_objects(self) -> NDArray[np.int64]:
-        """Labelled objects by class and bin, `(C, 3)`."""
+        """Labeled objects by class and bin, `(C, 3)`."""
         return self.counts[..., 2]
 
     @property

@@ -52,7 +52,7 @@ class Residual(nn.Module):
 class Context(nn.Module):
     """Adds its surroundings and the whole image to each cell of the coarsest map.
 
-    A channel gate from the global mean (Hu et al., 2018), and a 5x5 neighbourhood mean.
+    A channel gate from the global mean (Hu et al., 2018), and a 5x5 neighborhood mean.
     """
 
     def __init__(self, width: int, out: int) -> None:

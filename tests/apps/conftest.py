@@ -40,7 +40,7 @@ def write_tiny(path, spec=SPEC):
 
 
 def red_square(index=0, hw=(64, 96)):
-    """Returns a grey picture with a red square at rows 16 to 32, columns 8 + 4 * index on."""
+    """Returns a gray image with a red square at rows 16 to 32, columns 8 + 4 * index on."""
     image = np.full((*hw, 3), 120, np.uint8)
     image[16:32, 8 + 4 * index : 24 + 4 * index] = (20, 20, 240)
     return image

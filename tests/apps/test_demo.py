@@ -61,8 +61,8 @@ def test_a_wrong_flag_is_said_before_the_clip_is_made(demo, here, capsys):
 
 
 def test_missing_photos_are_one_line(demo, here, monkeypatch, capsys):
-    from seg.imaging import image_io as pictures
+    from seg.imaging import image_io
 
-    monkeypatch.setattr(pictures.importlib.util, "find_spec", lambda package: None)
+    monkeypatch.setattr(image_io.importlib.util, "find_spec", lambda package: None)
     assert cli.run(demo.main, []) == 1
     assert "pip install matplotlib" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_other_filters_give_other_masks(plain, discs):
 
 
 def result(name, *predictions):
-    """Images of 1 x 4 pixels, the first two of which are labelled person."""
+    """Images of 1 x 4 pixels, the first two of which are labeled person."""
     truth = np.array([[1, 1, 0, 0]], np.uint8)
     rows = [
         SegmentationMetrics.of_image(truth, np.array([p], np.uint8), 2).to_row()

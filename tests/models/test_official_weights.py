@@ -201,7 +201,7 @@ def test_keys_that_are_missing_or_too_many_are_counted(tiny_file, arrays):
     )
 
 
-def test_weights_of_another_variant_are_recognised(tmp_path):
+def test_weights_of_another_variant_are_recognized(tmp_path):
     other = DinoVisionTransformer(CONFIGS["dinov2_vits14_reg"])
     path = tmp_path / "weights.pth"
     torch.save(other.state_dict(), path)

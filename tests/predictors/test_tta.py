@@ -41,7 +41,7 @@ def two(images):
 
 
 def of_places(images):
-    """A network whose answer depends on where in its window a pixel is, and on the neighbours."""
+    """A network whose answer depends on where in its window a pixel is, and on the neighbors."""
     rows, columns = images.shape[2] // 4, images.shape[3] // 4
     cells = images.reshape(len(images), 3, rows, 4, columns, 4).mean((3, 5))
     ramp = np.linspace(-0.4, 0.7, rows * columns, dtype=np.float32).reshape(rows, columns)

@@ -74,7 +74,7 @@ def test_a_changed_input_repeats_only_what_depends_on_it(run, tmp_path):
     assert names(run(environment={**ENVIRONMENT, "versions": {"python": "4"}})[0]) == ["one", "two"]
 
 
-def test_a_renamed_picture_is_a_change(run, tmp_path):
+def test_a_renamed_image_is_a_change(run, tmp_path):
     run()
     before = hash_files(tmp_path / "data")
     (tmp_path / "data" / "image").rename(tmp_path / "data" / "painting")

@@ -89,7 +89,7 @@ def add_in_place(vit):
         vit.pos_embed.add_(1)
 
 
-def step_an_optimiser(vit):
+def step_an_optimizer(vit):
     vit.pos_embed.grad = torch.ones_like(vit.pos_embed)
     torch.optim.SGD([vit.pos_embed], lr=1.0).step()
 
@@ -115,7 +115,7 @@ def put_another_parameter(vit):
 
 CHANGES = [
     add_in_place,
-    step_an_optimiser,
+    step_an_optimizer,
     load_a_state,
     load_by_assignment,
     change_dtype,

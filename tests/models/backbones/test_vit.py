@@ -98,7 +98,7 @@ def test_every_block_does_what_the_original_does(case):
 
 @pytest.mark.parametrize("size", ["518x518", "364x644"])
 @torch.no_grad()
-def test_large_pictures_agree_with_the_original(tiny, arrays, size):
+def test_large_images_agree_with_the_original(tiny, arrays, size):
     vit, golden = tiny("plain"), arrays("vit_tiny14_io_large")
     images = golden[f"{size}.input_u8"].float() / 64 - 2
     tokens = vit.intermediate_tokens(images, [8, 9, 10, 11])
