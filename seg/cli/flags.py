@@ -105,7 +105,7 @@ def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, t
 
 
 def hw(imgsz: Sequence[int] | None) -> "Size | None":
-    """Turns the command line's width and height into the house's height and width."""
+    """Turns the command line's width and height into height and width."""
     return (imgsz[1], imgsz[0]) if imgsz else None
 
 

@@ -64,7 +64,7 @@ def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
 
     Args:
         spec: `arch`, `outputs`, `merged`, `layers`, `mean` and `std` decide.
-        backbone: For an architecture on a backbone; None makes one whose weights are drawn anew.
+        backbone: For an architecture on a backbone; None makes one with new random weights.
 
     Raises:
         ArtifactError: There is no such architecture.

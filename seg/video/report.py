@@ -1,4 +1,4 @@
-"""Report: the numbers of a finished run, for people and for scripts."""
+"""Report: the numbers of a finished run, human-readable and as JSON."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -46,7 +46,7 @@ SYMBOLS = (
 # Run beside the bindings: name -> signature lines, of everything a public class has.
 DUMP = r"""
 import inspect, json, re, tensorrt_bindings as trt
-def tidy(text):
+def clean(text):
     text = re.sub(r"tensorrt_bindings\.tensorrt\.|typing\.|collections\.abc\.", "", text)
     text = text.replace("SupportsInt", "int").replace("typing_extensions.Buffer", "buffer")
     text = text.replace("nvonnxparser::IParserError", "ParserError")
@@ -54,9 +54,9 @@ def tidy(text):
 def signatures(thing):
     if isinstance(thing, property):
         found = re.findall(r"-> .*", thing.fget.__doc__ or "") or ["-> ?"]
-        return ["property " + tidy(found[0]) + (", can be set" if thing.fset else "")]
+        return ["property " + clean(found[0]) + (", can be set" if thing.fset else "")]
     found = re.findall(r"^(?:\d+\. )?\w+(\(self.* -> .*)$", thing.__doc__ or "", re.M)
-    return [tidy(line) for line in found] or ["a function"]
+    return [clean(line) for line in found] or ["a function"]
 out = {}
 for name, kind in vars(trt).items():
     if not inspect.isclass(kind):
