@@ -152,6 +152,11 @@ class Letterbox:
             )
         return cls(frame_hw, image_hw, canvas)
 
+    @property
+    def offset(self) -> Size:
+        """Row and column of the canvas's first pixel in the resized frame: the first of both."""
+        return 0, 0
+
     def pack(self, image: UInt8, pad_rgb: tuple[float, float, float]) -> Float32:
         """Puts a frame onto the canvas.
 
