@@ -18,6 +18,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 METADATA_KEY = "dinoseg.spec"
 SEGMENTATION = "segmentation"
+EMBEDDING = "embedding"
 MAX_LABELS = 255  # labels are uint8, and 255 marks pixels to ignore
 MAX_SIDE = 16384
 # What older files say though it was never otherwise.
@@ -40,11 +41,14 @@ class Output:
         name: The array's name in every file format, such as `logits`.
         task: What it is for, such as `segmentation`; a key of the task registries.
         classes: Class names; the index is the label. Empty where the task has none.
+        mean_of: The output of which this one is the mean over all places, padding included; empty
+            where it is computed otherwise. Files name it only where it is set.
     """
 
     name: str
     task: str
     classes: tuple[str, ...] = ()
+    mean_of: str = ""
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -58,6 +62,16 @@ class Output:
 def segmentation_outputs(classes: tuple[str, ...], name: str = "logits") -> tuple[Output]:
     """Returns the outputs of a network that scores each pixel; class 0 is the background."""
     return (Output(name, SEGMENTATION, classes),)
+
+
+def embedding_outputs(*, is_mean: bool = False) -> tuple[Output, Output]:
+    """Returns the outputs of a network that embeds images: one vector, and one for each place.
+
+    Args:
+        is_mean: Whether the one vector is the mean of the others, as of convolutional networks.
+    """
+    patches = Output("patches", EMBEDDING)
+    return Output("cls", EMBEDDING, mean_of=patches.name if is_mean else ""), patches
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,15 +138,23 @@ class ModelSpec:
         return self.output(SEGMENTATION).classes
 
     def output(self, task: str) -> Output:
-        """Returns the output for a task.
+        """Returns the one output for a task.
 
         Raises:
             SpecMismatch: There is none, or more than one.
         """
-        found = [output for output in self.outputs if output.task == task]
+        found = self.outputs_for(task)
         if len(found) == 1:
             return found[0]
-        tasks = ", ".join(output.task for output in self.outputs)
+        names = ", ".join(output.name for output in found)
+        raise SpecMismatch(f"Expected a model with one output for {task}; this one has {names}.")
+
+    def outputs_for(self, task: str) -> tuple[Output, ...]:
+        """Returns the outputs for a task, at least one; raises SpecMismatch where there is none."""
+        found = tuple(output for output in self.outputs if output.task == task)
+        if found:
+            return found
+        tasks = ", ".join(dict.fromkeys(output.task for output in self.outputs))
         raise SpecMismatch(f"Expected a model with one output for {task}; this one is for {tasks}.")
 
     def to_dict(self) -> dict[str, Any]:
@@ -141,7 +163,11 @@ class ModelSpec:
 
     def to_json(self) -> str:
         """Returns one line of JSON."""
-        return json.dumps(dataclasses.asdict(self))
+        values = dataclasses.asdict(self)
+        for output in values["outputs"]:
+            if not output["mean_of"]:  # so that older versions read the files of masks
+                del output["mean_of"]
+        return json.dumps(values)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -234,6 +260,9 @@ def _check_ranges(spec: ModelSpec) -> None:
     names = [output.name for output in spec.outputs]
     if not names or len(set(names)) < len(names):
         raise _wrong("outputs", spec.outputs, "at least one, with different names")
+    for output in spec.outputs:
+        if output.mean_of and output.mean_of not in set(names) - {output.name}:
+            raise _wrong("mean_of", output.mean_of, "the name of another output")
     if min(spec.layers, default=0) < 0:
         raise _wrong("layers", spec.layers, "0 or more")
     if any(side % spec.stride for side in spec.canvas_hw or ()):
