@@ -2,13 +2,14 @@
 
 from typing import Protocol
 
-from seg.errors import ArtifactError
+from seg.errors import ArtifactError, SpecMismatch
 from seg.models.backbones.base import Backbone
 from seg.models.backbones.registry import BACKBONES, DINOV2, EFFICIENTNET_LITE
 from seg.models.base import Net
+from seg.models.embedding import FeatureNet
 from seg.models.lite import EfficientNetLiteNet, LiteNet
 from seg.models.segmentation import LinearSegmentationNet
-from seg.spec import SEGMENTATION, ModelSpec
+from seg.spec import EMBEDDING, SEGMENTATION, ModelSpec
 
 
 class NetBuilder(Protocol):
@@ -29,7 +30,14 @@ def _linear_segmentation(spec: ModelSpec, backbone: Backbone | None) -> Net:
 
 def _lite_on_backbone(spec: ModelSpec, backbone: Backbone | None) -> Net:
     assert backbone is not None
+    if spec.layers:
+        raise SpecMismatch(f"All maps of {spec.arch} are read to segment; omit --layers.")
     return EfficientNetLiteNet(backbone, len(spec.classes), spec.mean, spec.std)
+
+
+def _features(spec: ModelSpec, backbone: Backbone | None) -> Net:
+    assert backbone is not None
+    return FeatureNet(backbone, spec.mean, spec.std)
 
 
 # By task, and by architecture or, of networks on a backbone, by its family.
@@ -37,6 +45,8 @@ NETS: dict[tuple[str, str], NetBuilder] = {
     (SEGMENTATION, "lite"): _lite,
     (SEGMENTATION, EFFICIENTNET_LITE): _lite_on_backbone,
     (SEGMENTATION, DINOV2): _linear_segmentation,
+    (EMBEDDING, EFFICIENTNET_LITE): _features,
+    (EMBEDDING, DINOV2): _features,
 }
 
 

@@ -1,5 +1,6 @@
 """Published weights of backbones: where they are, where they come from, how they are read."""
 
+import hashlib
 import importlib.metadata
 import logging
 import warnings
@@ -18,6 +19,7 @@ from seg.models.backbones.base import Backbone
 from seg.models.backbones.registry import BACKBONES, PublishedFile, backbone_info
 
 RANDOM = "random"
+Shapes = Mapping[str, tuple[int, ...]]
 logger = logging.getLogger("seg")
 
 
@@ -48,11 +50,25 @@ def load_backbone(
             torch.manual_seed(0)
             return info.build(name, layers, "random (seed 0)")
     path = Path(weights) if weights is not None else find_official(name)
-    state = read_official(path, name)
+    state = read_official(path, name, layers)
     with torch.device("meta"):  # no memory for weights that are replaced next, no random draws
         backbone = info.build(name, layers, f"{path.name} sha256:{sha256_of(path)[:16]}")
     backbone.load_official(state)
     return backbone
+
+
+def weights_id(backbone: Backbone) -> str:
+    """Returns a hash of a backbone's weights under their official names.
+
+    Two backbones have the same one where they compute the same features, whatever file the weights
+    came in.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(backbone.official_state().items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def find_official(name: str) -> Path:
@@ -110,12 +126,13 @@ def _packaged(file: PublishedFile) -> list[Path]:
     return [Path(str(distribution.locate_file(path))) for path in held]
 
 
-def read_official(path: Path, name: str) -> dict[str, Tensor]:
+def read_official(path: Path, name: str, layers: Sequence[int] | None = None) -> dict[str, Tensor]:
     """Reads a weights file in the official format, without running code from it.
 
     Args:
         path: The file.
         name: The model that it should hold.
+        layers: As of `load_backbone`.
 
     Returns:
         The state dict, float32, with exactly the keys and shapes of that backbone.
@@ -138,15 +155,14 @@ def read_official(path: Path, name: str) -> dict[str, Tensor]:
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise ArtifactError(f"{path} is not a plain state dict, which {name}'s official file is.")
-    other = BACKBONES[name].other_parts
-    state = {key: value for key, value in state.items() if not key.startswith(other)}
-    _check_fit(path, name, {key: tuple(value.shape) for key, value in state.items()})
+    expected, other = _official_shapes(name, layers), BACKBONES[name].other_parts
+    state = {k: v for k, v in state.items() if k in expected or not k.startswith(other)}
+    _check_fit(path, name, {k: tuple(v.shape) for k, v in state.items()}, expected)
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
-def _check_fit(path: Path, name: str, got: Mapping[str, tuple[int, ...]]) -> None:
+def _check_fit(path: Path, name: str, got: Shapes, expected: Shapes) -> None:
     """Raises ArtifactError unless keys and shapes are exactly those of the model."""
-    expected = _official_shapes(name)
     faults = {
         "missing": [key for key in expected if key not in got],
         "unexpected": [key for key in got if key not in expected],
@@ -161,7 +177,7 @@ def _check_fit(path: Path, name: str, got: Mapping[str, tuple[int, ...]]) -> Non
         )
 
 
-def _official_shapes(name: str) -> dict[str, tuple[int, ...]]:
+def _official_shapes(name: str, layers: Sequence[int] | None = None) -> Shapes:
     with torch.device("meta"):
-        state = BACKBONES[name].build(name, None, "").official_state()
+        state = BACKBONES[name].build(name, layers, "").official_state()
     return {key: tuple(value.shape) for key, value in state.items()}

@@ -61,6 +61,7 @@ class BackboneInfo:
         family: Networks on backbones are registered by it, see `seg.models.nets`.
         patch_size: Pixels for each side of a map's cell; it divides the sides of the input.
         channels: Channels of each layer that can be read, in order.
+        embedding_layer: The layer whose features stand for an image where no head is trained.
         mean: Mean of the images that it was trained on, RGB 0..1.
         std: Their standard deviation, RGB 0..1.
         license: License of the published weights.
@@ -73,6 +74,7 @@ class BackboneInfo:
     family: str
     patch_size: int
     channels: tuple[int, ...]
+    embedding_layer: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     license: str
@@ -91,6 +93,7 @@ def dinov2(name: str, config: ViTConfig) -> BackboneInfo:
         family=DINOV2,
         patch_size=PATCH,
         channels=(config.embed_dim,) * config.depth,
+        embedding_layer=config.depth - 1,
         license="Apache-2.0",
         weights=PublishedFile(
             name=file_name,
@@ -111,7 +114,8 @@ def _build_dinov2(
 EFFICIENTNET_LITE0 = BackboneInfo(
     family=EFFICIENTNET_LITE,
     patch_size=efficientnet_lite.STRIDE,
-    channels=efficientnet_lite.CHANNELS,
+    channels=(*efficientnet_lite.CHANNELS, efficientnet_lite.LAST),
+    embedding_layer=efficientnet_lite.LAST_LAYER,
     mean=efficientnet_lite.MEAN,
     std=efficientnet_lite.STD,
     license="Apache-2.0",
