@@ -1,9 +1,11 @@
-"""Makes an ordinary checkpoint of DINOv2 and one of Meta's segmentation heads; needs no mmcv.
+"""Makes an ordinary checkpoint of a published backbone, with or without one of Meta's heads.
 
     python export/from_official.py --head dinov2_vits14_voc2012_ms_head.pth --output voc-person.pt
     python export/from_official.py --head files/ade20k_ms_head.pth --classes all --output ade.pt
-    python export/to_onnx.py --model voc-person.pt --output voc-person.onnx --imgsz 640 360
+    python export/from_official.py --backbone efficientnet_lite0 --output embed.pt
+    python export/to_onnx.py --model embed.pt --output embed.onnx
 
+Without --head the checkpoint embeds images, for apps/show_features.py, k-NN and retrieval.
 --head is a file, or an official name, which is looked for in weights/ and torch hub's cache, else
 downloaded: dinov2_vit{s,b,l,g}14_{voc2012,ade20k}_{linear,ms}_head.pth. The classes that are not
 named merge into the background: a pixel is a person where person beats all 20 or 149 others.
@@ -12,19 +14,30 @@ named merge into the background: a pixel is a person where person beats all 20 o
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seg import cli
+from seg.errors import SpecMismatch
+
+if TYPE_CHECKING:
+    from seg.models.base import Net
+    from seg.spec import ModelSpec
 
 
 def flags() -> argparse.ArgumentParser:
     """Returns the parser."""
     p = cli.parser(__doc__)
-    p.add_argument("--head", required=True, metavar="FILE", help="a head, or an official name")
+    p.add_argument("--head", metavar="FILE", help="a segmentation head, or an official name")
     text = "classes to keep, or all (default: person)"
-    p.add_argument("--classes", nargs="+", default=["person"], metavar="NAME", help=text)
-    p.add_argument("--arch", help="DINOv2's name; default: as --head says, else dinov2_vits14")
-    p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
-    cli.add_imgsz(p, (640, 640), "box that images are fitted into (default: 640 640)")
+    p.add_argument("--classes", nargs="+", metavar="NAME", help=text)
+    text = "the backbone's name; default: as --head says, else dinov2_vits14"
+    p.add_argument("--arch", metavar="NAME", help=text)
+    text = "its weights, or random; or a backbone's name, for its published weights"
+    p.add_argument("--backbone", metavar="FILE", help=text)
+    text = "size that images are fitted to (default: 640 640, without --head 224 224)"
+    cli.add_imgsz(p, None, text)
+    text = "without --head: letterbox or center_crop (default: center_crop)"
+    p.add_argument("--fit", choices=("letterbox", "center_crop"), metavar="WAY", help=text)
     p.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .pt to write")
     p.add_argument("--overwrite", action="store_true", help="replace --output")
     return p
@@ -33,22 +46,71 @@ def flags() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Assembles; returns the exit code."""
     args = flags().parse_args(argv)
+    check_flags(args)
     from seg.files.atomic import check_writable
     from seg.models.checkpoint import save_net
-    from seg.models.official_heads import assemble, find_head
 
     check_writable(args.output, args.overwrite)
-    wanted = None if args.classes == ["all"] else args.classes
-    input_hw = args.imgsz[1], args.imgsz[0]
-    net, spec = assemble(
-        find_head(args.head), wanted, arch=args.arch, backbone=args.backbone, input_hw=input_hw
-    )
+    net, spec = (_with_head if args.head else _embedding)(args)
     save_net(args.output, net, spec)
-    shown = ", ".join(spec.classes[:6]) + (", ..." if len(spec.classes) > 6 else "")
     cli.note(f"{spec.arch}, layers {' '.join(map(str, spec.layers))}; {spec.backbone}")
-    cli.note(f"{len(spec.classes)} classes ({shown}), {len(spec.merged)} merged into background")
+    if args.head:
+        shown = ", ".join(spec.classes[:6]) + (", ..." if len(spec.classes) > 6 else "")
+        merged = f"{len(spec.merged)} merged into background"
+        cli.note(f"{len(spec.classes)} classes ({shown}), {merged}")
+    else:
+        cli.note(f"embeds images, {spec.fit} {spec.input_hw[1]}x{spec.input_hw[0]}")
     print(args.output)
     return cli.OK
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """Raises where a flag is for the other kind of checkpoint, or no backbone is named."""
+    if args.head and args.fit:
+        raise SpecMismatch("--fit is for embeddings; a head's images are letterboxed, so omit it.")
+    if args.head:
+        return
+    if args.classes:
+        raise SpecMismatch("--classes are those of a head; name one with --head, or omit them.")
+    if not args.arch and not args.backbone:
+        raise SpecMismatch("Name a --head, or a --backbone to embed images with.")
+
+
+def _backbone(args: argparse.Namespace) -> tuple[str | None, str | None]:
+    """Returns the backbone's name and weights that the flags say; None where they do not."""
+    from seg.models.backbones.registry import BACKBONES
+
+    if args.backbone not in BACKBONES:
+        return args.arch, args.backbone
+    if args.arch not in (None, args.backbone):
+        raise SpecMismatch(f"--backbone is {args.backbone} and --arch {args.arch}; omit one.")
+    return args.backbone, None
+
+
+def _with_head(args: argparse.Namespace) -> "tuple[Net, ModelSpec]":
+    from seg.models.official_heads import assemble, find_head
+
+    arch, weights = _backbone(args)
+    classes = args.classes or ["person"]
+    return assemble(
+        find_head(args.head),
+        None if classes == ["all"] else classes,
+        arch=arch,
+        backbone=weights,
+        input_hw=cli.hw(args.imgsz) or (640, 640),
+    )
+
+
+def _embedding(args: argparse.Namespace) -> "tuple[Net, ModelSpec]":
+    from seg.models.official_embedding import INPUT_HW, assemble_embedding
+
+    arch, weights = _backbone(args)
+    return assemble_embedding(
+        arch or "dinov2_vits14",
+        weights,
+        input_hw=cli.hw(args.imgsz) or INPUT_HW,
+        fit=args.fit or "center_crop",
+    )
 
 
 if __name__ == "__main__":

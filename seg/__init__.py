@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     )
     from seg.imaging.letterbox import Letterbox
     from seg.predictors.base import Predictor
+    from seg.predictors.embedder import Embedder
     from seg.predictors.open import open_predictor
     from seg.predictors.segmenter import Segmenter
-    from seg.results import Mask
+    from seg.results import Features, Mask
     from seg.spec import ModelSpec, Output
 else:
     _PLACES = {
+        "Embedder": "seg.predictors.embedder",
+        "Features": "seg.results",
         "Letterbox": "seg.imaging.letterbox",
         "Mask": "seg.results",
         "ModelSpec": "seg.spec",
@@ -50,8 +53,10 @@ else:
 __all__ = [
     "ArtifactError",
     "DataError",
+    "Embedder",
     "EngineFailure",
     "EngineMissing",
+    "Features",
     "Letterbox",
     "Mask",
     "ModelSpec",

@@ -3,8 +3,8 @@
 import seg
 
 NAMES = """
-ArtifactError DataError EngineFailure EngineMissing Letterbox Mask ModelSpec Output ParityError
-Predictor SegError Segmenter ShapeError SourceError SpecMismatch open_predictor
+ArtifactError DataError Embedder EngineFailure EngineMissing Features Letterbox Mask ModelSpec
+Output ParityError Predictor SegError Segmenter ShapeError SourceError SpecMismatch open_predictor
 """
 
 

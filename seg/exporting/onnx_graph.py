@@ -15,7 +15,7 @@ from seg.imaging.letterbox import Size, round_up
 from seg.kinds import Precision
 from seg.models.export_wrappers import example_input, wrap
 from seg.models.nets import is_convolutional
-from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
+from seg.spec import METADATA_KEY, SEGMENTATION, ModelSpec, segmentation_outputs
 
 OPSET = 20  # from 20 on GELU is one operator; TensorRT reads the Attention of 23 only from 10.14
 
@@ -51,6 +51,8 @@ def export_spec(
     """
     input_hw = input_hw or spec.input_hw
     is_mask = output_kind == "mask"
+    if is_mask:
+        spec.output(SEGMENTATION)
     is_free = (takes_any_size(spec) or is_dynamic) and not is_mask
     if is_dynamic and (takes_any_size(spec) or spec.arch.endswith("_reg") or not is_free):
         raise SpecMismatch(

@@ -28,8 +28,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from seg.errors import SpecMismatch
 from seg.files.checksum import sha256_of
+from seg.imaging.fits import FITS
 from seg.imaging.image_io import read_image
-from seg.imaging.letterbox import Letterbox, hw_of
+from seg.imaging.letterbox import hw_of
 from seg.kinds import Precision
 from seg.progress import track
 from seg.results import Float32
@@ -88,8 +89,8 @@ def _pack(spec: ModelSpec, images: Sequence[Path]) -> Iterator[Float32]:
     """Yields each image as the network gets it from the apps, as often as its batch wants."""
     for path in track(images, "measuring ranges"):
         image = read_image(path)
-        letterbox = Letterbox.fit(hw_of(image), spec.input_hw, spec.stride, spec.canvas_hw)
-        yield np.repeat(letterbox.pack(image, spec.pad_rgb), spec.batch or 1, 0)
+        fit = FITS[spec.fit].fit(hw_of(image), spec.input_hw, spec.stride, spec.canvas_hw)
+        yield np.repeat(fit.pack(image, spec.pad_rgb), spec.batch or 1, 0)
 
 
 def _quantize(source: Path, target: Path, batches: Iterator[Float32]) -> None:

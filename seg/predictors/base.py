@@ -10,7 +10,8 @@ import numpy as np
 
 from seg.errors import EngineFailure, SpecMismatch
 from seg.files.default_artifacts import DEFAULT_MODEL
-from seg.imaging.letterbox import Letterbox, Size, check_image, check_size, hw_of
+from seg.imaging.fits import FITS, Fit
+from seg.imaging.letterbox import Size, check_image, check_size, hw_of
 from seg.kinds import Device
 from seg.results import Float32, UInt8
 from seg.runtimes.base import Runtime
@@ -38,11 +39,15 @@ class Predictor(ABC, Generic[ResultT]):
         precision: What OpenVINO or torch computes in (`seg.kinds.Engine`); None leaves it the
             choice.
         modes: How torch runs, of `compile` and `graph`.
+        fit: How images are fitted, of `seg.imaging.fits.FITS`; None takes the model's own way.
 
     Attributes:
         task: What it predicts: a key of `seg.predictors.open.PREDICTORS`, of a spec's outputs, and
             of the results of a frame.
-        options: Names of the arguments that it has beyond these.
+        options: Names of the arguments that a caller may set beyond these.
+        fits: The ways of fitting images that it can come back from.
+        outputs: The model's outputs for this task.
+        output: The first of them, which of most tasks is the only one.
         runtime: The engine.
         input_hw: Size that images are fitted into, height first.
         owns_runtime: Whether closing it closes the runtime.
@@ -55,6 +60,7 @@ class Predictor(ABC, Generic[ResultT]):
 
     task: ClassVar[str]
     options: ClassVar[Collection[str]] = ()
+    fits: ClassVar[Collection[str]] = ("letterbox",)
 
     def __init__(
         self,
@@ -65,6 +71,7 @@ class Predictor(ABC, Generic[ResultT]):
         runtime: str | None = None,
         precision: str | None = None,
         modes: Collection[str] = (),
+        fit: str | None = None,
     ) -> None:
         self.owns_runtime = not isinstance(model, Runtime)
         if not isinstance(model, Runtime):
@@ -72,11 +79,14 @@ class Predictor(ABC, Generic[ResultT]):
         self.runtime, self._is_closed = model, False
         spec = model.spec
         try:
-            self.output: Output = spec.output(self.task)
+            self.outputs: tuple[Output, ...] = spec.outputs_for(self.task)
+            self.output = self.outputs[0]
             self.input_hw = input_hw or spec.input_hw
             check_size(self.input_hw)
-            if spec.fit != "letterbox":
-                raise SpecMismatch(f"Expected a model that fits by letterbox; got {spec.fit}.")
+            self._fit = fit or spec.fit
+            if self._fit not in self.fits:
+                expected = " or ".join(self.fits)
+                raise SpecMismatch(f"Expected a model that fits by {expected}; got {self._fit}.")
         except SpecMismatch:
             self.close()
             raise
@@ -86,7 +96,8 @@ class Predictor(ABC, Generic[ResultT]):
         """What really runs, human-readable: architecture, engine, device, precision, size."""
         height, width = self.input_hw
         engine = f"{self.runtime.spec.arch} on {self.runtime.description}"
-        return f"{engine}; frames fitted into {width}x{height}"
+        how = "fitted into" if self._fit == "letterbox" else "cropped to"
+        return f"{engine}; frames {how} {width}x{height}"
 
     def __call__(self, image: UInt8) -> ResultT:
         """Predicts one image.
@@ -115,48 +126,38 @@ class Predictor(ABC, Generic[ResultT]):
         self._check_open()
         for image in images:
             check_image(image)
-        letterboxes = [self.letterbox(hw_of(image)) for image in images]
+        fits = [self.fit(hw_of(image)) for image in images]
         results: dict[int, ResultT] = {}
-        for group in _groups(letterboxes):
-            chosen = [images[i] for i in group], [letterboxes[i] for i in group]
+        for group in _groups(fits):
+            chosen = [images[i] for i in group], [fits[i] for i in group]
             results |= zip(group, self._predict(*chosen), strict=True)
         return [results[index] for index in range(len(images))]
 
-    def letterbox(self, frame_hw: Size) -> Letterbox:
-        """Returns the way from images of a size to this model's canvas and back.
+    def fit(self, frame_hw: Size) -> Fit:
+        """Returns the way from images of a size to this model's canvas.
 
         Raises:
             SpecMismatch: The image, fitted, does not fit on the canvas.
         """
         spec = self.runtime.spec
-        return Letterbox.fit(frame_hw, self.input_hw, spec.stride, spec.canvas_hw)
-
-    def pack(self, image: UInt8) -> tuple[Float32, Letterbox]:
-        """Puts an image onto the canvas.
-
-        Args:
-            image: uint8 `(H, W, 3)` BGR. It is not changed.
-
-        Returns:
-            What `run` takes, `(1, 3, H', W')`, and the way back to the image.
-
-        Raises:
-            ShapeError: The image has another dtype or layout.
-        """
-        check_image(image)
-        letterbox = self.letterbox(hw_of(image))
-        return letterbox.pack(image, self.runtime.spec.pad_rgb), letterbox
+        return FITS[self._fit].fit(frame_hw, self.input_hw, spec.stride, spec.canvas_hw)
 
     def run(self, pixels: Float32) -> Float32:
-        """Runs the network on packed images: `(B, 3, H', W')` -> this task's output, `(B, ...)`.
+        """Runs the network on packed images, for tasks with one output; see `run_outputs`."""
+        return self.run_outputs(pixels)[self.output.name]
+
+    def run_outputs(self, pixels: Float32) -> dict[str, Float32]:
+        """Runs the network on packed images: `(B, 3, H', W')` -> this task's outputs by name.
 
         Raises:
-            SpecMismatch: The scores are not what the spec says.
-            EngineFailure: The engine failed, or not every score is finite.
+            SpecMismatch: The outputs are not what the spec says.
+            EngineFailure: The engine failed, or not every number is finite.
         """
-        scores = self.runtime.run(pixels)[self.output.name]
-        self._check_scores(scores)
-        return scores
+        made = self.runtime.run(pixels)
+        found = {output.name: made[output.name] for output in self.outputs}
+        for array in found.values():
+            self._check_scores(array)
+        return found
 
     def close(self) -> None:
         """Frees the engine, unless the runtime was the caller's; harmless twice."""
@@ -171,20 +172,17 @@ class Predictor(ABC, Generic[ResultT]):
         self.close()
 
     @abstractmethod
-    def _predict(
-        self, images: Sequence[UInt8], letterboxes: Sequence[Letterbox]
-    ) -> Sequence[ResultT]:
+    def _predict(self, images: Sequence[UInt8], fits: Sequence[Fit]) -> Sequence[ResultT]:
         """Predicts images that share a canvas, at most `MAX_BATCH`."""
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise EngineFailure("This predictor is closed; open the model again.")
 
-    def _pack_all(self, images: Sequence[UInt8], letterboxes: Sequence[Letterbox]) -> Float32:
-        """Puts images onto one canvas: `(B, 3, H', W')`, which `run` takes."""
+    def _pack_all(self, images: Sequence[UInt8], fits: Sequence[Fit]) -> Float32:
+        """Puts images onto one canvas: `(B, 3, H', W')`, which the network takes."""
         pad_rgb = self.runtime.spec.pad_rgb
-        pairs = zip(images, letterboxes, strict=True)
-        packed = [letterbox.pack(image, pad_rgb) for image, letterbox in pairs]
+        packed = [fit.pack(image, pad_rgb) for image, fit in zip(images, fits, strict=True)]
         return packed[0] if len(packed) == 1 else np.concatenate(packed)
 
     def _check_scores(self, scores: Float32) -> None:
@@ -192,11 +190,11 @@ class Predictor(ABC, Generic[ResultT]):
             raise EngineFailure(f"Not every score is finite: {self.runtime.description}.")
 
 
-def _groups(letterboxes: Sequence[Letterbox]) -> Iterator[list[int]]:
+def _groups(fits: Sequence[Fit]) -> Iterator[list[int]]:
     """Yields the indices of those with the same canvas, at most `MAX_BATCH` at once."""
     groups: Mapping[Size, list[int]] = defaultdict(list)
-    for index, letterbox in enumerate(letterboxes):
-        groups[letterbox.canvas_hw].append(index)
+    for index, fit in enumerate(fits):
+        groups[fit.canvas_hw].append(index)
     for group in groups.values():
         for start in range(0, len(group), MAX_BATCH):
             yield group[start : start + MAX_BATCH]

@@ -9,13 +9,17 @@ from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.imaging.letterbox import Size
 from seg.kinds import Device
 from seg.predictors.base import Predictor
+from seg.predictors.embedder import Embedder
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes.base import Runtime
 from seg.runtimes.open import open_runtime
 from seg.spec import ModelSpec
 
 # A new task adds its line.
-PREDICTORS: dict[str, type[Predictor[Any]]] = {Segmenter.task: Segmenter}
+PREDICTORS: dict[str, type[Predictor[Any]]] = {
+    Segmenter.task: Segmenter,
+    Embedder.task: Embedder,
+}
 
 
 def open_predictor(

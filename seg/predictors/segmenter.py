@@ -8,6 +8,7 @@ import numpy as np
 
 from seg.errors import SpecMismatch
 from seg.files.default_artifacts import DEFAULT_MODEL
+from seg.imaging.fits import Fit
 from seg.imaging.guided_filter import GuidedFilter, luminance
 from seg.imaging.letterbox import Letterbox, Size, check_image, hw_of, round_up
 from seg.kinds import Device
@@ -88,6 +89,31 @@ class Segmenter(Predictor[Mask]):
         """Class names; index 0 is the background."""
         return self.output.classes
 
+    def letterbox(self, frame_hw: Size) -> Letterbox:
+        """Returns the way from images of a size to this model's canvas and back.
+
+        Raises:
+            SpecMismatch: The image, fitted, does not fit on the canvas.
+        """
+        spec = self.runtime.spec
+        return Letterbox.fit(frame_hw, self.input_hw, spec.stride, spec.canvas_hw)
+
+    def pack(self, image: UInt8) -> tuple[Float32, Letterbox]:
+        """Puts an image onto the canvas.
+
+        Args:
+            image: uint8 `(H, W, 3)` BGR. It is not changed.
+
+        Returns:
+            What `run` takes, `(1, 3, H', W')`, and the way back to the image.
+
+        Raises:
+            ShapeError: The image has another dtype or layout.
+        """
+        check_image(image)
+        letterbox = self.letterbox(hw_of(image))
+        return letterbox.pack(image, self.runtime.spec.pad_rgb), letterbox
+
     def predict_logits(self, image: UInt8) -> list[Prediction]:
         """Runs the network on a frame: once, or with `tta` in pairs, the second one mirrored.
 
@@ -111,10 +137,11 @@ class Segmenter(Predictor[Mask]):
         self.gpu = None  # with what it keeps on the device
         super().close()
 
-    def _predict(self, images: Sequence[UInt8], letterboxes: Sequence[Letterbox]) -> list[Mask]:
+    def _predict(self, images: Sequence[UInt8], fits: Sequence[Fit]) -> list[Mask]:
         if self.tta:
             found = [self._predict_scales(image) for image in images]
         else:
+            letterboxes = [self.letterbox(fit.frame_hw) for fit in fits]
             found = [[one] for one in self._predict_canvas(images, letterboxes)]
         return [Mask(self.decode(predictions), self.classes) for predictions in found]
 

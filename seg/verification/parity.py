@@ -14,7 +14,8 @@ from seg.predictors.open import open_predictor
 from seg.progress import track
 from seg.results import Float32, UInt8
 from seg.runtimes.base import Runtime
-from seg.spec import SEGMENTATION
+from seg.spec import EMBEDDING, SEGMENTATION
+from seg.verification.feature_agreement import compare_features
 from seg.verification.fitted_runtime import ReferenceRuntime
 from seg.verification.mask_agreement import compare_masks
 
@@ -37,6 +38,7 @@ Measure = Callable[[Sequence[tuple[Any, Any]]], Agreement]
 # A new task adds its line.
 AGREEMENTS: dict[str, Measure] = {
     SEGMENTATION: compare_masks,
+    EMBEDDING: compare_features,
 }
 
 

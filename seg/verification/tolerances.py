@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
+from seg.spec import EMBEDDING
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Tolerances:
@@ -15,6 +17,9 @@ class Tolerances:
         miou: Least mean IoU of the masks, all frames together.
         mask_iou: Least IoU of a class's masks in one frame.
         boundary_f: Least F score of a class's outlines in one frame.
+        feature_error: As `score_error`, of features: a deep map of many channels, most of them 0,
+            with nothing behind it that averages.
+        feature_cosine: Least cosine of an image's features.
     """
 
     score_error: float
@@ -22,6 +27,12 @@ class Tolerances:
     miou: float
     mask_iou: float
     boundary_f: float
+    feature_error: float
+    feature_cosine: float
+
+    def largest_error(self, task: str) -> float:
+        """Returns `score_error`, or what a task has in its place."""
+        return self.feature_error if task == EMBEDDING else self.score_error
 
     def __str__(self) -> str:
         return (
@@ -36,15 +47,41 @@ class Tolerances:
 # together, and in the worst frame only to what no rounding explains.
 TOLERANCES: Mapping[str, Tolerances] = {
     "float32": Tolerances(
-        score_error=1e-3, agreement=0.9999, miou=0.999, mask_iou=0.999, boundary_f=0.999
+        score_error=1e-3,
+        agreement=0.9999,
+        miou=0.999,
+        mask_iou=0.999,
+        boundary_f=0.999,
+        feature_error=1e-3,
+        feature_cosine=0.99999,
     ),
     "float16": Tolerances(
-        score_error=1e-2, agreement=0.999, miou=0.995, mask_iou=0.995, boundary_f=0.99
+        score_error=1e-2,
+        agreement=0.999,
+        miou=0.995,
+        mask_iou=0.995,
+        boundary_f=0.99,
+        feature_error=2e-2,
+        feature_cosine=0.999,
     ),
     "bfloat16": Tolerances(
-        score_error=5e-2, agreement=0.995, miou=0.99, mask_iou=0.95, boundary_f=0.95
+        score_error=5e-2,
+        agreement=0.995,
+        miou=0.99,
+        mask_iou=0.95,
+        boundary_f=0.95,
+        feature_error=0.15,
+        feature_cosine=0.98,
     ),
-    "int8": Tolerances(score_error=1e-1, agreement=0.995, miou=0.98, mask_iou=0.5, boundary_f=0.7),
+    "int8": Tolerances(
+        score_error=1e-1,
+        agreement=0.995,
+        miou=0.98,
+        mask_iou=0.5,
+        boundary_f=0.7,
+        feature_error=0.1,
+        feature_cosine=0.95,
+    ),
 }
 # Least share of the pixels that must keep their class where the padding is the mean color in whole
 # gray levels: the networks see at most half a level more than the exact one.
