@@ -145,6 +145,13 @@ def test_the_library_does_not_print() -> None:
     )
 
 
+def test_the_library_logs_under_one_name() -> None:
+    """Whoever sets up or silences "dinoseg" has all of it."""
+    for source in SOURCES:
+        text = (ROOT / source).read_text()
+        assert 'getLogger("seg' not in text and "getLogger(__name__)" not in text, source
+
+
 def test_commands_import_no_command() -> None:
     for source in SOURCES:
         assert not {m for m in imports(source) if m.split(".")[0] in {"apps", "export", "train"}}

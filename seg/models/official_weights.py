@@ -20,7 +20,7 @@ from seg.models.backbones.registry import BACKBONES, PublishedFile, backbone_inf
 
 RANDOM = "random"
 Shapes = Mapping[str, tuple[int, ...]]
-logger = logging.getLogger("seg")
+logger = logging.getLogger("dinoseg")
 
 
 def load_backbone(

@@ -78,7 +78,7 @@ def test_random_weights_are_loud_and_the_same_each_time(tiny_file, caplog):
     assert first.source == "random (seed 0)"
     for one, two in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, two)
-    assert [record.name for record in caplog.records] == ["seg", "seg"]
+    assert [record.name for record in caplog.records] == ["dinoseg", "dinoseg"]
     assert "RANDOM WEIGHTS: dinov2_tiny14 is not trained" in caplog.text
 
 
