@@ -41,15 +41,17 @@ def build_parser() -> argparse.ArgumentParser:
     text = "the tutorial's loop: eager DINOv2 ViT-S/14, float32, a square, untrained weights"
     p.add_argument("--baseline", choices=(TUTORIAL,), help=text)
     p.add_argument("--device", choices=Device.values(), default="cpu", help="of the baseline")
-    p.add_argument("--frames", type=cli.positive, default=100, help="frames of each that count")
-    p.add_argument("--warmup", type=cli.positive, default=10, help="frames before, not counted")
+    p.add_argument("--frames", type=cli.positive_int, default=100, help="frames of each that count")
+    p.add_argument("--warmup", type=cli.positive_int, default=10, help="frames before, not counted")
     text = "also time each model without video, on N images at once"
-    p.add_argument("--batches", nargs="+", type=cli.positive, default=[], metavar="N", help=text)
+    p.add_argument(
+        "--batches", nargs="+", type=cli.positive_int, default=[], metavar="N", help=text
+    )
     text = "also measure accuracy, on images with labels as apps/evaluate.py takes them"
     p.add_argument("--data", metavar="FOLDER", help=text)
     p.add_argument("--split", choices=SPLITS, default="valid", help="of --data")
     text = "try every engine, precision and size left open, and recommend one for this rate"
-    p.add_argument("--target-fps", type=cli.positive, metavar="N", help=text)
+    p.add_argument("--target-fps", type=cli.positive_int, metavar="N", help=text)
     text = f"folder for {', '.join(FILES)}"
     p.add_argument("--output", type=Path, metavar="FOLDER", help=text)
     p.add_argument("--overwrite", action="store_true", help="replace files in --output")

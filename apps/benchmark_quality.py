@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("--epsilon", nargs="*", type=float, default=[], metavar="E", help=text)
     text = "of the filter's windows in pixels of the fitted image, each with each --epsilon; "
     text += "default: that of --guided, a cell of the network's scores"
-    p.add_argument("--radius", nargs="+", type=cli.positive, metavar="R", help=text)
+    p.add_argument("--radius", nargs="+", type=cli.positive_int, metavar="R", help=text)
     p.add_argument("--json", action="store_true", help="print JSON in place of the table")
     return p
 

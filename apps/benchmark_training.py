@@ -31,11 +31,13 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--arch", default="dinov2_vits14", help="an official DINOv2 name")
     p.add_argument("--backbone", metavar="FILE", help="DINOv2's weights, or random")
     cli.add_imgsz(p, (640, 640), "box that images are fitted into (default: 640 640)")
-    p.add_argument("--epochs", type=cli.positive, default=65, metavar="N", help="of both")
+    p.add_argument("--epochs", type=cli.positive_int, default=65, metavar="N", help="of both")
     text = "of the uncached training, the rest is scaled up; default: all"
-    p.add_argument("--uncached-epochs", type=cli.positive, metavar="N", help=text)
-    p.add_argument("--views", type=cli.positive, metavar="K", help="default: that of train.py")
-    p.add_argument("--batch", type=cli.positive, default=20, metavar="N", help="views in a step")
+    p.add_argument("--uncached-epochs", type=cli.positive_int, metavar="N", help=text)
+    p.add_argument("--views", type=cli.positive_int, metavar="K", help="default: that of train.py")
+    p.add_argument(
+        "--batch", type=cli.positive_int, default=20, metavar="N", help="views in a step"
+    )
     p.add_argument("--device", choices=Device.values(), default="auto")
     p.add_argument("--cache-dir", type=Path, metavar="DIR", help="disk to put the new cache on")
     p.add_argument("--json", type=Path, metavar="FILE", help="also writes the report there")

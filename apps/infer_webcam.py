@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--camera-size",
         nargs=2,
-        type=cli.positive,
+        type=cli.positive_int,
         metavar=("W", "H"),
         help="ask the camera for frames of this size",
     )
@@ -40,7 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_model_flags(parser)
     cli.add_drawing_flags(parser)
     parser.add_argument("--show", action=argparse.BooleanOptionalAction, help="open a window")
-    parser.add_argument("--max-frames", type=cli.positive, metavar="N", help="stop after so many")
+    parser.add_argument(
+        "--max-frames", type=cli.positive_int, metavar="N", help="stop after so many"
+    )
     return parser
 
 

@@ -23,9 +23,9 @@ def build_parser() -> argparse.ArgumentParser:
     p = cli.parser(__doc__)
     p.add_argument("--input", required=True, type=Path, metavar="FILE", help="a video")
     cli.add_model_flags(p)
-    p.add_argument("--frames", type=cli.positive, default=5000, help="length of the run")
-    p.add_argument("--first", type=cli.positive, default=500, help="frame to count growth from")
-    p.add_argument("--limit", type=cli.positive, default=5, metavar="MB", help="growth allowed")
+    p.add_argument("--frames", type=cli.positive_int, default=5000, help="length of the run")
+    p.add_argument("--first", type=cli.positive_int, default=500, help="frame to count growth from")
+    p.add_argument("--limit", type=cli.positive_int, default=5, metavar="MB", help="growth allowed")
     p.add_argument("--json", action="store_true", help="print JSON in place of text")
     return p
 

@@ -32,7 +32,9 @@ def flags() -> argparse.ArgumentParser:
     cli.add_imgsz(p, None, "box that images are fitted into; default: the checkpoint's")
     text = "take the aspect of --imgsz from a video"
     p.add_argument("--fit", type=Path, metavar="VIDEO", help=text)
-    p.add_argument("--batch", type=cli.positive, metavar="N", help="images at once, fixed; else 1")
+    p.add_argument(
+        "--batch", type=cli.positive_int, metavar="N", help="images at once, fixed; else 1"
+    )
     kinds = (Precision.FLOAT32, Precision.FLOAT16, Precision.INT8)
     text = "float32, float16 (GPUs) or int8 (CPUs)"
     p.add_argument(

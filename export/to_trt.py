@@ -30,9 +30,11 @@ def flags() -> argparse.ArgumentParser:
     text = "one mode only; default: the first that passes"
     p.add_argument("--precision", type=precision_mode, metavar="NAME", help=text)
     text = "most images at once; default: what --model fixes, else 1"
-    p.add_argument("--batch", type=cli.positive, metavar="N", help=text)
+    p.add_argument("--batch", type=cli.positive_int, metavar="N", help=text)
     rare = p.add_argument_group("rarely needed")
-    rare.add_argument("--workspace", type=cli.positive, metavar="MIB", help="memory for building")
+    rare.add_argument(
+        "--workspace", type=cli.positive_int, metavar="MIB", help="memory for building"
+    )
     rare.add_argument("--timing-cache", type=Path, metavar="FILE", help="makes later builds faster")
     text = "also runs on later versions of TensorRT; such a file brings code that is executed"
     rare.add_argument("--version-compatible", action="store_true", help=text)

@@ -22,7 +22,7 @@ def flags() -> argparse.ArgumentParser:
     )
     p.add_argument("--output", type=Path, default=Path("runs/trt-check"), metavar="FOLDER")
     cli.add_imgsz(p, (640, 384), "box that images are fitted into (default: 640 384)")
-    p.add_argument("--runs", type=cli.positive, default=200, metavar="N", help="timed runs")
+    p.add_argument("--runs", type=cli.positive_int, default=200, metavar="N", help="timed runs")
     return p
 
 

@@ -100,7 +100,7 @@ def open_predictor(args: argparse.Namespace, task: str | None = None) -> "Predic
 def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, text: str) -> None:
     """Adds `--imgsz W H`; read it with `hw`."""
     flags.add_argument(
-        "--imgsz", nargs=2, type=positive, default=default, metavar=("W", "H"), help=text
+        "--imgsz", nargs=2, type=positive_int, default=default, metavar=("W", "H"), help=text
     )
 
 
@@ -109,7 +109,7 @@ def hw(imgsz: Sequence[int] | None) -> "Size | None":
     return (imgsz[1], imgsz[0]) if imgsz else None
 
 
-def positive(text: str) -> int:
+def positive_int(text: str) -> int:
     """Reads an integer of at least 1, for argparse."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
