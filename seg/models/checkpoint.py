@@ -1,6 +1,8 @@
-"""Checkpoints: the spec and every weight of a network in one `.pt` that loads anywhere."""
+"""Checkpoints: the spec of a network and its weights in one `.pt`."""
 
 import io
+import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,39 +11,63 @@ from torch import Tensor
 
 from seg.errors import ArtifactError
 from seg.files.atomic import atomic_write
+from seg.models.backbones.base import Backbone
 from seg.models.base import Net
 from seg.models.nets import build_net
+from seg.models.official_weights import load_published
 from seg.spec import ModelSpec
 
 FORMAT = "dinoseg checkpoint 1"
 
 
-def save_net(path: Path, net: Net, spec: ModelSpec, **extra: Any) -> None:
+def save_net(
+    path: Path, net: Net, spec: ModelSpec, *, without: Collection[str] = (), **extra: Any
+) -> None:
     """Writes a checkpoint, atomically.
 
     Args:
         path: Ends in `.pt`.
-        net: All its weights are written, the frozen ones too: the file needs no other.
+        net: Its weights are written, the frozen ones too.
         spec: What the network is.
+        without: Names of weights to leave out, as of `published_names`; the file then needs the
+            published one. Empty: it needs no other.
         extra: Tensors and plain values to keep beside them, such as an optimizer's state.
     """
-    state = {name: tensor.detach().cpu() for name, tensor in net.state_dict().items()}
+    state = {k: v.detach().cpu() for k, v in net.state_dict().items() if k not in without}
+    contents = {"format": FORMAT, "spec": spec.to_dict(), "state": state, **extra}
+    if without:
+        contents["published"] = sorted(without)
     # Through memory: torch's own writer turns a full disk into an error that does not say so.
     content = io.BytesIO()
-    torch.save({"format": FORMAT, "spec": spec.to_dict(), "state": state, **extra}, content)
+    torch.save(contents, content)
     with atomic_write(path) as part:
         part.write_bytes(content.getbuffer())
+
+
+def published_names(net: Net) -> set[str]:
+    """Returns the names of the weights that are frozen and that a published file holds.
+
+    A network whose backbone is frozen needs no copy of it in each of its checkpoints.
+    """
+    return {
+        f"{prefix}.{name}"
+        for prefix, part in net.named_modules()
+        if isinstance(part, Backbone) and part.is_published
+        if not any(parameter.requires_grad for parameter in part.parameters())
+        for name in part.state_dict()
+    }
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Reads a checkpoint's contents without running code from it.
 
     Raises:
-        ArtifactError: The file is missing, cut, foreign, or holds more than weights.
+        ArtifactError: The file is missing, cut, damaged, foreign, or holds more than weights.
     """
     if not path.is_file():
         raise ArtifactError(f"No checkpoint at {path}.")
     try:
+        _check_sums(path)
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise nearly anything in there
         raise ArtifactError(
@@ -55,30 +81,64 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return contents
 
 
+def _check_sums(path: Path) -> None:
+    """Raises BadZipFile where bytes have changed: torch.load does not compare the checksums."""
+    with zipfile.ZipFile(path) as archive:
+        if (name := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(name)
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], ModelSpec]:
+    """Reads the weights that a checkpoint holds, checked to fit its spec, and the spec.
+
+    Raises:
+        ArtifactError: The file is missing, damaged or foreign, or its weights do not fit its spec.
+    """
+    contents = read_checkpoint(path)
+    spec = ModelSpec.from_dict(contents["spec"])
+    _check_state(contents["state"], contents.get("published", ()), spec, path)
+    return contents["state"], spec
+
+
 def load_net(path: Path) -> tuple[Net, ModelSpec]:
     """Rebuilds the network of a checkpoint, in eval mode on the CPU, without gradients.
 
     Raises:
-        ArtifactError: The file is missing, cut or foreign, or its weights do not fit its spec.
+        ArtifactError: As of `read_state`, or it needs a published file that is not here.
     """
-    contents = read_checkpoint(path)
-    spec = ModelSpec.from_dict(contents["spec"])
-    _check_state(contents["state"], spec, path)
-    net = build_net(spec)
-    net.load_state_dict(contents["state"], strict=True)
+    state, spec = read_state(path)
+    backbone = None
+    if is_partial(state, spec):
+        try:
+            backbone = load_published(spec.arch, spec.layers or None, spec.weights_id)
+        except ArtifactError as error:
+            raise ArtifactError(f"{path} holds a head alone. {error}") from error
+    net = build_net(spec, backbone)
+    net.load_state_dict(state, strict=backbone is None)
     return net.eval().requires_grad_(False), spec
 
 
-def _check_state(state: object, spec: ModelSpec, path: Path) -> None:
+def is_partial(state: Mapping[str, Tensor], spec: ModelSpec) -> bool:
+    """Tells whether weights are missing that a published file holds."""
+    return bool(_shapes(spec).keys() - state.keys())
+
+
+def _shapes(spec: ModelSpec) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        return {name: tensor.shape for name, tensor in build_net(spec).state_dict().items()}
+
+
+def _check_state(state: object, published: object, spec: ModelSpec, path: Path) -> None:
     """Raises unless names and shapes are those of the spec's network; builds none of its weights.
 
     So a spec of a huge network beside other weights is refused at once.
     """
-    with torch.device("meta"):
-        expected = {name: tensor.shape for name, tensor in build_net(spec).state_dict().items()}
+    expected = _shapes(spec)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ArtifactError(f"{path}: its weights are not tensors by name; take another file.")
     found = {name: tensor.shape for name, tensor in state.items()}
+    if isinstance(published, list) and spec.weights_id:
+        found |= {name: expected[name] for name in published if name in expected}
     if wrong := sorted(str(k) for k in {*expected, *found} if expected.get(k) != found.get(k)):
         raise ArtifactError(
             f"{path}: its weights do not fit its spec, {spec.arch}: {len(wrong)} of them are "

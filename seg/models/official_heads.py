@@ -16,7 +16,7 @@ from seg.models.backbones.registry import DINOV2, DINOV2_URL, PublishedFile, bac
 from seg.models.base import Net
 from seg.models.class_names import BACKGROUND, BY_COUNT
 from seg.models.nets import build_net
-from seg.models.official_weights import find_file, load_backbone
+from seg.models.official_weights import find_file, load_backbone, weights_id
 from seg.spec import ModelSpec, segmentation_outputs
 
 PREFIX = "decode_head."
@@ -178,6 +178,7 @@ def assemble(
         stride=vit.stride,
         layers=vit.layers,
         backbone=f"{vit.source}; head {path.name} sha256:{sha256_of(path)[:16]}",
+        weights_id=weights_id(vit),
         made_with=f"dinoseg {__version__}, torch {torch.__version__}",
     )
     net = build_net(spec, vit)

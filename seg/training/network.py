@@ -8,7 +8,7 @@ from seg._version import __version__
 from seg.models.backbones.registry import backbone_info
 from seg.models.base import Net, count_parameters
 from seg.models.nets import build_net
-from seg.models.official_weights import load_backbone
+from seg.models.official_weights import load_backbone, weights_id
 from seg.spec import ModelSpec, Output
 from seg.training.config import BackboneConfig, FrozenConfig, ModelConfig
 from seg.training.optim import freeze
@@ -46,7 +46,12 @@ def make_net(model: ModelConfig, outputs: tuple[Output, ...], seed: int) -> tupl
     backbone = load_backbone(model.arch, model.backbone, model.layers or None)
     if is_frozen:
         freeze(backbone)
-    spec = dataclasses.replace(spec, layers=backbone.layers, backbone=backbone.source)
+    spec = dataclasses.replace(
+        spec,
+        layers=backbone.layers,
+        backbone=backbone.source,
+        weights_id=weights_id(backbone) if is_frozen else "",
+    )
     return build_net(spec, backbone), spec
 
 

@@ -1,6 +1,13 @@
-"""What is trained and what is not: freezing parts of a network."""
+"""What is trained and what is not, how it is optimized, and the average of what was trained."""
 
+import copy
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
 from torch import nn
+
+from seg.models.base import Net
 
 
 def freeze(part: nn.Module) -> None:
@@ -10,10 +17,78 @@ def freeze(part: nn.Module) -> None:
 
 def train_mode(net: nn.Module) -> None:
     """Puts a network into training mode, except for the parts that are frozen."""
-    trained = [parameter.requires_grad for parameter in net.parameters()]
-    if trained and not any(trained):
+    if _is_frozen(net):
         net.eval()
         return
     net.training = True
     for child in net.children():
         train_mode(child)
+
+
+def trained_names(net: nn.Module) -> set[str]:
+    """Returns the names of the parameters and buffers outside the frozen parts."""
+    frozen = {
+        f"{prefix}.{name}" for prefix, part in _frozen_parts(net) for name in part.state_dict()
+    }
+    return set(net.state_dict()) - frozen
+
+
+def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Returns an optimizer's parameter groups; norms, biases and frozen parts have no decay.
+
+    Decay pulls the scale of a norm and an offset towards 0, which regularizes nothing: only what
+    is multiplied with, of two dimensions and more, decays (He et al., 2019, section 3.1).
+    """
+    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+class AveragedNet:
+    """The exponential moving average of a network's trained parts; frozen parts are shared.
+
+    Args:
+        net: The network in training; parameters and buffers outside its frozen parts are averaged.
+        decay: Weight of the average in each update, 0..1.
+
+    Attributes:
+        net: The averaged network.
+        num_updates: Number of updates so far; the first one copies.
+    """
+
+    def __init__(self, net: Net, decay: float) -> None:
+        shared = {id(part): part for _, part in _frozen_parts(net)}
+        self.net: Net = copy.deepcopy(net, cast(dict[int, Any], shared))
+        self.num_updates, self._decay = 0, decay
+
+    @torch.no_grad()
+    def update(self, net: Net) -> None:
+        """Moves the average towards the network that it was made of."""
+        averaged, current = self.net.state_dict(), net.state_dict()
+        pairs = [(averaged[name], current[name]) for name in sorted(trained_names(net))]
+        moving = [pair for pair in pairs if self.num_updates and pair[0].is_floating_point()]
+        if moving:
+            averages, values = map(list, zip(*moving, strict=True))
+            torch._foreach_lerp_(averages, values, 1 - self._decay)
+        for average, value in pairs:  # counters, and all of it in the first update
+            if not (self.num_updates and average.is_floating_point()):
+                average.copy_(value)
+        self.num_updates += 1
+
+
+def _is_frozen(part: nn.Module) -> bool:
+    trained = [parameter.requires_grad for parameter in part.parameters()]
+    return bool(trained) and not any(trained)
+
+
+def _frozen_parts(net: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yields the outermost frozen parts by name."""
+    for name, child in net.named_children():
+        place = f"{prefix}.{name}" if prefix else name
+        if _is_frozen(child):
+            yield place, child
+        else:
+            yield from _frozen_parts(child, place)

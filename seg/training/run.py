@@ -12,7 +12,7 @@ import csv
 import dataclasses
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,23 @@ class Run:
                 )
         return lines
 
-    def save_epoch(self, net: Net, spec: ModelSpec, row: Row, training: Mapping[str, Any]) -> None:
+    def save_epoch(
+        self,
+        net: Net,
+        spec: ModelSpec,
+        row: Row,
+        training: Mapping[str, Any],
+        *,
+        without: Collection[str] = (),
+    ) -> None:
         """Writes an epoch: its row, its checkpoint, and the best ones where it is best.
+
+        Args:
+            net: What is kept.
+            spec: What it is.
+            row: The epoch's row of the log.
+            training: What `resume` returns.
+            without: Names of weights that are not written, as of `save_net`.
 
         `last.pt` comes at the end: a stop before it repeats the epoch and writes the same again.
         """
@@ -145,10 +160,10 @@ class Run:
         ]
         self.history.append(row)
         for name in best:
-            save_net(self.folder / name, net, spec, row=row)
+            save_net(self.folder / name, net, spec, without=without, row=row)
         write_csv(self.folder / "log.csv", self.history)
         kept = {**training, "version": VERSION, "history": self.history}
-        save_net(self.last, net, spec, training=kept)
+        save_net(self.last, net, spec, without=without, training=kept)
 
 
 def fingerprint(digests: Sequence[str]) -> str:

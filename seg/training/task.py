@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 from seg.models.base import Net
 from seg.spec import ModelSpec
@@ -56,8 +57,8 @@ class Task(Protocol):
     def fingerprint(self) -> Mapping[str, str]:
         """Returns what the data is, by part; a training is resumed with the same alone."""
 
-    def train_mode(self, net: Net) -> None:
-        """Puts the network into training mode, except for its frozen parts."""
+    def optimizer(self, net: Net) -> Optimizer:
+        """Makes what optimizes a network; the rate of a group is multiplied by its `lr_scale`."""
 
     def draw(self, net: Net, folder: Path) -> None:
         """Draws examples of the network's predictions into the run's folder."""

@@ -4,15 +4,16 @@ import functools
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from seg.errors import SegError
 from seg.models.base import Net
+from seg.models.checkpoint import published_names
 from seg.progress import track
+from seg.training.optim import AveragedNet, train_mode, trained_names
 from seg.training.run import Row, Run
 from seg.training.schedule import learning_rate
 from seg.training.task import Task
@@ -38,21 +39,15 @@ class Trainer:
         self.task, self.run = task, run
         self.net, self.spec = task.build()
         self._config = config = task.config.optim
-        self._optimizer = torch.optim.AdamW(
-            (p for p in self.net.parameters() if p.requires_grad),
-            config.lr,
-            weight_decay=config.weight_decay,
-        )
-        average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
-        self._average = (
-            AveragedModel(self.net, multi_avg_fn=average, use_buffers=True) if config.ema else None
-        )
+        self._optimizer = task.optimizer(self.net)
+        self._average = AveragedNet(self.net, config.ema) if config.ema else None
+        self._published = published_names(self.net)
         self._is_prepared = False
 
     @property
     def eval_net(self) -> Net:
         """The network that is evaluated and kept: the averaged one where there is one."""
-        return cast(Net, self._average.module) if self._average else self.net
+        return self._average.net if self._average else self.net
 
     def prepare(self) -> None:
         """Does what comes before the first epoch, once."""
@@ -79,7 +74,9 @@ class Trainer:
             row = {"epoch": epoch + 1, **self._train(epoch)}
             row |= self.task.validate(self.eval_net)
             row["seconds"] = time.monotonic() - started
-            self.run.save_epoch(self.eval_net, self.spec, row, self._state())
+            self.run.save_epoch(
+                self.eval_net, self.spec, row, self._state(), without=self._published
+            )
             yield row
 
     def resume(self) -> None:
@@ -88,32 +85,32 @@ class Trainer:
         Raises:
             ArtifactError: As of `Run.resume`.
         """
-        contents = self.run.resume(self.task.config.to_dict(), self.task.fingerprint())
+        contents = self.run.resume(self.task.config.to_dict(), self._fingerprint())
         training = contents["training"]
-        self.eval_net.load_state_dict(contents["state"])
-        self.net.load_state_dict(training["net"], strict=False)
+        for net, state in ((self.eval_net, contents["state"]), (self.net, training["net"])):
+            net.load_state_dict(state, strict=False)  # without the frozen parts
         self._optimizer.load_state_dict(training["optimizer"])
         if self._average:
-            self._average.n_averaged.fill_(training["averaged"])
+            self._average.num_updates = training["averaged"]
 
     def _state(self) -> dict[str, Any]:
-        # The frozen backbone is in the checkpoint once already.
-        changing = {
-            name: tensor.detach().cpu().clone()
-            for name, tensor in self.net.state_dict().items()
-            if not name.startswith("backbone.")
-        }
+        trained = trained_names(self.net) if self._average else ()  # else it is the model itself
+        state = self.net.state_dict()
         return {
-            "net": changing,
+            "net": {name: state[name].detach().cpu().clone() for name in trained},
             "optimizer": self._optimizer.state_dict(),
-            "averaged": int(self._average.n_averaged) if self._average else 0,
+            "averaged": self._average.num_updates if self._average else 0,
             "config": self.task.config.to_dict(),
-            "data": dict(self.task.fingerprint()),
+            "data": self._fingerprint(),
         }
+
+    def _fingerprint(self) -> dict[str, str]:
+        frozen = {"backbone": self.spec.weights_id} if self.spec.weights_id else {}
+        return {**self.task.fingerprint(), **frozen}
 
     def _train(self, epoch: int) -> Row:
         """Trains one epoch; returns the last learning rate and the mean loss."""
-        self.task.train_mode(self.net)
+        train_mode(self.net)
         total, rate, steps = 0.0, 0.0, self.task.steps_per_epoch
         for index, batch in enumerate(track(self.task.batches(epoch), f"epoch {epoch + 1}", steps)):
             rate = self._set_rate(epoch * steps + index, steps)
@@ -136,7 +133,7 @@ class Trainer:
             milestones=[epoch * steps for epoch in self._config.scheduler_epochs],
         )
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
         return rate
 
     def _step(self, parts: Mapping[str, Tensor]) -> float:
@@ -146,7 +143,7 @@ class Trainer:
         nn.utils.clip_grad_norm_(self._trained(), self._config.clip)
         self._optimizer.step()
         if self._average:
-            self._average.update_parameters(self.net)
+            self._average.update(self.net)
         return float(loss.detach())
 
     def _trained(self) -> Iterator[nn.Parameter]:

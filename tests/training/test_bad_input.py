@@ -122,9 +122,9 @@ def full_disk(number):
     """A disk that is full at the `number`th of the files that the second epoch keeps."""
     keep, kept, written = Run.save_epoch, [], []
 
-    def watch(self, *rest):
+    def watch(self, *epoch, **options):
         kept.append(1)
-        keep(self, *rest)
+        keep(self, *epoch, **options)
 
     def fill_up(real):
         def write(path, content, *rest):

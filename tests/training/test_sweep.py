@@ -121,10 +121,10 @@ def test_the_command_trains_all_and_goes_on_after_a_stop(
     args += ["--output", str(tmp_path / "all")]
     keep, kept = Run.save_epoch, []
 
-    def stop_at_the_third(self, *rest):
+    def stop_at_the_third(self, *epoch, **options):
         if len(kept) == 2:
             raise KeyboardInterrupt
-        keep(self, *rest)
+        keep(self, *epoch, **options)
         kept.append(self.folder)
 
     monkeypatch.setattr(Run, "save_epoch", stop_at_the_third)

@@ -84,8 +84,8 @@ def test_resume_gives_what_an_uninterrupted_training_gives(discs, lite_run, tmp_
     args = ["--data", str(discs), *LITE, "--epochs", "4", "--output", str(tmp_path / "run")]
     keep, kept = Run.save_epoch, []
 
-    def stop_after_two(self, *rest):
-        keep(self, *rest)
+    def stop_after_two(self, *epoch, **options):
+        keep(self, *epoch, **options)
         kept.append(1)
         if len(kept) == 2:
             raise KeyboardInterrupt

@@ -38,7 +38,10 @@ class Backbone(nn.Module):
         channels: As given.
         stride: As given.
         source: As given.
+        is_published: Whether the weights are those of the published file, by its hash.
     """
+
+    is_published = False
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ from seg.training.feature_cache import Cache
 from seg.training.init_weights import init_weights_from
 from seg.training.losses import segmentation_losses
 from seg.training.network import make_net
-from seg.training.optim import train_mode
+from seg.training.optim import parameter_groups
 from seg.training.run import fingerprint
 from seg.training.sample_loader import Batch, SampleLoader, digest_of
 from seg.training.tasks.segmentation_config import SegmentationConfig
@@ -108,7 +108,7 @@ class SegmentationTask:
         model = self.config.model
         if isinstance(model, FrozenConfig) and model.views:
             linear = cast(LinearSegmentationNet, net)
-            cache = Cache(self.cache_dir, backbone_key(linear, spec))
+            cache = Cache(self.cache_dir, backbone_key(spec))
             self.views = CachedFeatures(
                 linear, self.loader, model.views, cache, self.device, self.precision
             )
@@ -146,9 +146,10 @@ class SegmentationTask:
             "valid": fingerprint([digest_of(sample) for sample in self.valid]),
         }
 
-    def train_mode(self, net: Net) -> None:
-        """As of `Task`."""
-        train_mode(net)
+    def optimizer(self, net: Net) -> torch.optim.Optimizer:
+        """As of `Task`: AdamW."""
+        optim = self.config.optim
+        return torch.optim.AdamW(parameter_groups(net, optim.weight_decay), optim.lr)
 
     def draw(self, net: Net, folder: Path) -> None:
         """As of `Task`."""
