@@ -1,16 +1,12 @@
 """RecordingFile: where a recording is written until it is finished, and how it gets its name."""
 
 import contextlib
-import os
 import struct
-import sys
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
-
-if sys.platform != "win32":
-    import fcntl
 
 from seg.errors import ArtifactError
+from seg.files.lock import length_of, open_exclusive
 
 
 class FFmpegFile:
@@ -26,7 +22,7 @@ class FFmpegFile:
         error: Why writing failed.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: FileIO) -> None:
         self._file = file
         self.error: OSError | None = None
 
@@ -76,14 +72,14 @@ class RecordingFile(FFmpegFile):
         self.path = path.with_suffix(f".part{path.suffix}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            super().__init__(_open_locked(self.path))
+            super().__init__(open_exclusive(self.path, wait=False))
         except BlockingIOError as error:
             raise ArtifactError(
                 f"Another run is writing {path}; choose a different --output, or wait for its end."
             ) from error
         except OSError as error:
             raise ArtifactError(f"Cannot write {path}: {error.strerror}.") from error
-        if os.fstat(self._file.fileno()).st_size and not overwrite:
+        if length_of(self._file) and not overwrite:
             self.close()
             raise ArtifactError(
                 f"{self.path} is the recording of a run that was killed, and it plays. Rename it, "
@@ -106,33 +102,9 @@ class RecordingFile(FFmpegFile):
         self._file.close()
 
 
-def _open_locked(path: Path) -> BinaryIO:
-    """Opens a file for this process alone, and makes it where it is missing.
-
-    Raises:
-        BlockingIOError: Another process has it.
-    """
-    while True:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
-        if sys.platform == "win32":
-            return file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise
-        except OSError:  # a file system without locks
-            return file
-        # The run before may have renamed it between the two steps.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                return file
-        file.close()
-
-
-def _end_of_fragments(file: BinaryIO) -> int:
+def _end_of_fragments(file: FileIO) -> int:
     """Returns where the last fragment of an MP4 ends that has all of its data."""
-    size, start, end = os.fstat(file.fileno()).st_size, 0, 0
+    size, start, end = length_of(file), 0, 0
     while start + 8 <= size:
         file.seek(start)
         length, kind = struct.unpack(">I4s", file.read(8))

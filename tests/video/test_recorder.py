@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from seg.errors import ArtifactError, SourceError
+from seg.files import lock
+from seg.files.lock import open_exclusive
 from seg.video import mp4, recorder, recording_file
 from seg.video.base import Processed
 from seg.video.recorder import Mp4Writer
@@ -314,8 +316,10 @@ def add_noise(writer, num_frames=60, hw=(64, 96)):
 
 @pytest.mark.parametrize("room", [0, 30, 30_000, 110_000])
 def test_a_disk_that_fills_up_is_one_line_and_what_fits_is_kept(tmp_path, monkeypatch, room):
-    open_locked = recording_file._open_locked
-    monkeypatch.setattr(recording_file, "_open_locked", lambda path: Full(open_locked(path), room))
+    def open_full(path, **options):
+        return Full(open_exclusive(path, **options), room)
+
+    monkeypatch.setattr(recording_file, "open_exclusive", open_full)
     writer = Mp4Writer(tmp_path / "out.mp4", fps=25)
     with pytest.raises(SourceError, match=r"No space left on device\. Make room") as error, writer:
         add_noise(writer)
@@ -399,8 +403,8 @@ def test_a_file_system_without_links_and_locks_will_do(tmp_path, monkeypatch):
     def refuse(*words):
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
-    monkeypatch.setattr(recording_file.os, "link", refuse)
-    monkeypatch.setattr(recording_file.fcntl, "flock", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
     with Mp4Writer(tmp_path / "out.mp4") as writer:
         writer.add(BLACK, 0.0)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
