@@ -10,7 +10,7 @@ from seg.reproduce.steps import Step
 # For --quick: every training is short and every number meaningless.
 QUICK_HEAD = ("--epochs", "1", "--views", "1", "--samples", "12", "--batch", "4", "--warmup", "1")
 QUICK_LITE = ("--epochs", "1", "--samples", "8", "--batch", "4", "--crop", "64", "64")
-RECIPES = ("seed", "dinov2")
+RECIPES = ("tutorial", "dinov2")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

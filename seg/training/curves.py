@@ -16,7 +16,10 @@ def draw_curves(history: Sequence[Row], metrics: Mapping[str, str], path: Path) 
 
 
 def curves(history: Sequence[Row], metrics: Mapping[str, str]) -> Figure:
-    """Draws losses on the left and scores on the right.
+    """Draws the parts of the loss on the left and the scores on the right.
+
+    A part that the validation measures, too, is drawn dashed in the same color: these two can be
+    compared. The sums cannot, where training has parts that validation has not.
 
     Args:
         history: The log's rows, at least one.
@@ -25,13 +28,24 @@ def curves(history: Sequence[Row], metrics: Mapping[str, str]) -> Figure:
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
-    losses = {"train_loss": "training", "val_loss": "validation"}
-    scores = {key: label for key, label in metrics.items() if key not in losses}
-    for axes, columns in ((left, losses), (right, scores)):
-        for key, label in columns.items():
+    for index, name in enumerate(loss_parts(history[0])):
+        for key, style in ((f"train_{name}", "-"), (f"val_{name}", "--")):
             if key in history[0]:
-                axes.plot(epochs, [row[key] for row in history], label=label, marker=".")
-        axes.legend()
+                values = [row[key] for row in history]
+                label = f"{name}, {'training' if style == '-' else 'validation'}"
+                left.plot(epochs, values, style, color=f"C{index}", label=label, marker=".")
+    for key, label in metrics.items():
+        if key in history[0] and not key.startswith("val_"):
+            right.plot(epochs, [row[key] for row in history], label=label, marker=".")
+    for axes in (left, right):
+        if axes.lines:
+            axes.legend()
     left.set(xlabel="epoch", ylabel="loss")
     right.set(xlabel="epoch", ylabel="validation", ylim=(0, 1))
     return figure
+
+
+def loss_parts(row: Row) -> list[str]:
+    """Returns the parts of the loss that a row of the log has, without their sum."""
+    names = [key.partition("_")[2] for key in row if key.startswith(("train_", "val_"))]
+    return [name for name in dict.fromkeys(names) if name != "loss"]

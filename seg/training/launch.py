@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from seg.data.check import check_samples
+from seg.data.samples import DataSet
 from seg.models.nets import check_arch
 from seg.runtimes.pytorch import pick_device
 from seg.training.autocast import resolve
@@ -17,7 +20,7 @@ from seg.training.curves import draw_curves
 from seg.training.init_weights import check_init
 from seg.training.memory import translate_oom
 from seg.training.network import summary
-from seg.training.run import Row, Run
+from seg.training.run import Row, Run, locked
 from seg.training.sweep import plan
 from seg.training.tensorboard_logger import TensorBoardLogger
 from seg.training.trainer import Trainer
@@ -44,6 +47,31 @@ def launch(command: Command, args: argparse.Namespace) -> str:
         check_init(Path(config.model.init), config.model.arch)
     folder, device = args.output or Path("runs") / config.model.arch, pick_device(args.device)
     sets = task_type.open_sets(config, args.cache_dir)
+    report_sets(sets)
+    trials = plan(config, sets, folder, args.sweep, args.folds or 0)
+    for trial in trials:
+        task_type.check_sets(trial.sets)
+    is_many = bool(args.folds or args.sweep)
+    runs = [Run(trial.folder, task_type.monitor) for trial in trials]
+    results: list[Result] = []
+    with locked(folder):
+        for run in runs if not args.resume else ():
+            run.start(args.overwrite)
+        for number, (trial, run) in enumerate(zip(trials, runs, strict=True), 1):
+            trainer = Trainer(task_type(trial.config, trial.sets, device, args.cache_dir), run)
+            # Of many trainings, those that had not begun are started.
+            if args.resume and (run.last.exists() or not is_many):
+                trainer.resume()
+            report_start(trainer, device, f"{number}/{len(trials)}: " * is_many)
+            loggers = [TensorBoardLogger(run.folder / "tensorboard")] if args.tensorboard else []
+            with translate_oom(trial.config.step_size, run.folder):
+                row = train(trainer, loggers)[-1]
+            results.append((trial.overrides, trial.fold, row))
+        return write(folder, results, task_type.metrics) if is_many else str(runs[0].result)
+
+
+def report_sets(sets: Sequence[DataSet]) -> None:
+    """Logs what the data sets hold, and what is odd about them."""
     for data in sets:
         log.info(
             "%s: %s; %d train, %d valid",
@@ -51,30 +79,21 @@ def launch(command: Command, args: argparse.Namespace) -> str:
         )  # fmt: skip
     for remark in check_samples([one for data in sets for one in data.train + data.valid]):
         log.info("%s", remark)
-    trials = plan(config, sets, folder, args.sweep, args.folds or 0)
-    for trial in trials:
-        task_type.check_sets(trial.sets)
-    runs = [Run(trial.folder, task_type.monitor) for trial in trials]
-    for run in runs if not args.resume else ():
-        run.start(args.overwrite)
-    is_many = bool(args.folds or args.sweep)
-    results: list[Result] = []
-    for number, (trial, run) in enumerate(zip(trials, runs, strict=True), 1):
-        trainer = Trainer(task_type(trial.config, trial.sets, device, args.cache_dir), run)
-        # Of many trainings, those that had not begun are started.
-        if args.resume and (run.last.exists() or not is_many):
-            trainer.resume()
-            for line in run.missing_checkpoints():
-                log.info("%s", line)
-        log.info("%s", summary(trainer.net, trainer.spec))
-        precision = resolve(trial.config.optim.precision, device)
-        place = f"{number}/{len(trials)}: " * is_many
-        log.info("%straining on %s in %s, into %s", place, device, precision, run.folder)
-        loggers = [TensorBoardLogger(run.folder / "tensorboard")] if args.tensorboard else []
-        with translate_oom(trial.config.step_size, run.folder):
-            row = train(trainer, loggers)[-1]
-        results.append((trial.overrides, trial.fold, row))
-    return write(folder, results, task_type.metrics) if is_many else str(runs[0].result)
+
+
+def report_start(trainer: Trainer, device: torch.device, place: str) -> None:
+    """Logs what is trained, where, and which checkpoints of a resumed run are missing.
+
+    Args:
+        trainer: About to train.
+        device: Where it trains.
+        place: Which of several trainings it is; empty where it is the only one.
+    """
+    for line in trainer.run.missing_checkpoints():
+        log.info("%s", line)
+    log.info("%s", summary(trainer.net, trainer.spec))
+    precision = resolve(trainer.task.config.optim.precision, device)
+    log.info("%straining on %s in %s, into %s", place, device, precision, trainer.run.folder)
 
 
 def train(trainer: Trainer, loggers: Sequence[Callable[[Row], None]] = ()) -> list[Row]:

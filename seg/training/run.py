@@ -8,22 +8,25 @@ curves.png         the same as an image, drawn at most twice a minute, and at th
 overlays.png       validation images with that epoch's predictions
 """
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from seg.errors import ArtifactError
 from seg.files.atomic import atomic_write, remove_temp_files
+from seg.files.lock import open_exclusive
 from seg.models.base import Net
 from seg.models.checkpoint import read_checkpoint, save_net
 from seg.spec import ModelSpec
 
 Row = dict[str, float]
 VERSION = 2  # of what `--resume` reads
+LOCK = ".lock"
 
 
 @dataclasses.dataclass(slots=True)
@@ -164,6 +167,30 @@ class Run:
         write_csv(self.folder / "log.csv", self.history)
         kept = {**training, "version": VERSION, "history": self.history}
         save_net(self.last, net, spec, without=without, training=kept)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Makes a folder and keeps other trainings out of it; a killed one keeps nobody out.
+
+    Raises:
+        ArtifactError: Another training writes into it, or it cannot be made.
+    """
+    path = folder / LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open_exclusive(path, wait=False)
+    except BlockingIOError as error:
+        raise ArtifactError(
+            f"Another training writes into {folder}; wait for it, or choose a different --output."
+        ) from error
+    except OSError as error:
+        raise ArtifactError(f"--output {folder}: {error.strerror}.") from error
+    with lock:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def fingerprint(digests: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -109,19 +110,21 @@ class Trainer:
         return {**self.task.fingerprint(), **frozen}
 
     def _train(self, epoch: int) -> Row:
-        """Trains one epoch; returns the last learning rate and the mean loss."""
+        """Trains one epoch; returns the last learning rate, and the mean loss and its parts."""
         train_mode(self.net)
-        total, rate, steps = 0.0, 0.0, self.task.steps_per_epoch
+        rate, steps = 0.0, self.task.steps_per_epoch
+        totals: dict[str, float] = {}
         for index, batch in enumerate(track(self.task.batches(epoch), f"epoch {epoch + 1}", steps)):
             rate = self._set_rate(epoch * steps + index, steps)
-            loss = self._step(self.task.loss(self.net, batch))
-            if not torch.isfinite(torch.tensor(loss)):
+            parts = self._step(self.task.loss(self.net, batch))
+            if not math.isfinite(loss := sum(parts.values())):
                 raise SegError(
                     f"The loss is {loss} in epoch {epoch + 1}; lower --lr, or train in "
                     "--precision float32. The run's folder holds the epochs before."
                 )
-            total += loss
-        return {"lr": rate, "train_loss": total / steps}
+            for name, part in ("loss", loss), *parts.items():
+                totals[f"train_{name}"] = totals.get(f"train_{name}", 0.0) + part
+        return {"lr": rate, **{name: total / steps for name, total in totals.items()}}
 
     def _set_rate(self, step: int, steps: int) -> float:
         rate = learning_rate(
@@ -136,7 +139,7 @@ class Trainer:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         return rate
 
-    def _step(self, parts: Mapping[str, Tensor]) -> float:
+    def _step(self, parts: Mapping[str, Tensor]) -> dict[str, float]:
         loss = functools.reduce(torch.add, parts.values())
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -144,7 +147,7 @@ class Trainer:
         self._optimizer.step()
         if self._average:
             self._average.update(self.net)
-        return float(loss.detach())
+        return {name: float(part.detach()) for name, part in parts.items()}
 
     def _trained(self) -> Iterator[nn.Parameter]:
         return (p for group in self._optimizer.param_groups for p in group["params"])

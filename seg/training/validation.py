@@ -15,28 +15,40 @@ from seg.imaging.letterbox import Letterbox
 from seg.imaging.overlay import Overlay
 from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, Mask, UInt8
-from seg.training.losses import segmentation_loss
+from seg.training.losses import PLAIN, segmentation_losses
+from seg.training.tasks.segmentation_config import LossWeights
 
 TILE = 320
 TILES = 8
 
 
-def validate(segmenter: Segmenter, samples: Sequence[Sample]) -> dict[str, float]:
+def validate(
+    segmenter: Segmenter, samples: Sequence[Sample], weights: LossWeights = PLAIN
+) -> dict[str, float]:
     """Measures a network on validation images.
 
+    Args:
+        segmenter: The network as the apps run it.
+        samples: The images.
+        weights: Of the losses, as in training; auxiliary heads do not count.
+
     Returns:
-        `val_loss`, the mean cross-entropy on the canvas, and `iou` of the foreground, `miou` and
-        `pixel_accuracy` at the images' own size.
+        `val_loss`, the mean loss on the canvas, its parts as `val_ce` and so on, and `iou` of the
+        foreground, `miou` and `pixel_accuracy` at the images' own size.
     """
-    losses: list[float] = []
+    losses: dict[str, list[float]] = {}
 
     def observe(logits: Float32, labels: UInt8, letterbox: Letterbox) -> None:
         packed = torch.from_numpy(letterbox.pack_labels(labels)).long()
-        losses.append(float(segmentation_loss([torch.from_numpy(logits)[None]], packed[None])))
+        parts = segmentation_losses([torch.from_numpy(logits)[None]], packed[None], weights)
+        for name, part in parts.items():
+            losses.setdefault(f"val_{name}", []).append(float(part))
 
     scores = evaluate_segmenter(segmenter, samples, observe).scores
+    means = {name: float(np.mean(values)) for name, values in losses.items()}
     return {
-        "val_loss": float(np.mean(losses)),
+        "val_loss": sum(means.values()),
+        **means,
         "iou": scores["foreground_iou"],
         "miou": scores["miou"],
         "pixel_accuracy": scores["pixel_accuracy"],

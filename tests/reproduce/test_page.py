@@ -73,7 +73,7 @@ def whole():
 def test_the_plan_is_what_was_promised(whole):
     lines = [one.line for one in whole[0]]
     assert lines[0].startswith("python train.py --data PF --arch dinov2_vits14 --backbone v.pth")
-    assert [line.split("--recipe ")[1].split()[0] for line in lines[:2]] == ["seed", "dinov2"]
+    assert [line.split("--recipe ")[1].split()[0] for line in lines[:2]] == ["tutorial", "dinov2"]
     assert lines[2].endswith("--imgsz 640 360") and "export/to_onnx.py" in lines[2]
     assert any("--tta 5" in line for line in lines)
     assert any("person-lite.onnx" in line for line in lines)

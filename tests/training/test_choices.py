@@ -133,26 +133,27 @@ def test_the_recipe_of_dinov2_is_the_published_one():
     assert optim.clip == float("inf") and losses.ce == 1 and losses.dice == 0
 
 
-def test_the_recipe_of_the_seed_is_the_tutorials():
-    config = config_from(["--recipe", "seed"])
+def test_the_recipe_of_the_tutorial_is_what_it_states():
+    config = config_from(["--recipe", "tutorial"])
     optim = config.optim
     assert (optim.lr, config.data.batch, optim.epochs) == (1e-3, 20, 65)
     assert (optim.scheduler, optim.scheduler_epochs) == ("step", (50,))
     assert config.model.input_hw == (640, 640) and config.data.scale == (1.0, 1.0)
+    assert config.data.rotate == 25 and optim.warmup == 0 and optim.clip == float("inf")
 
 
 def test_flags_go_before_the_recipe():
-    config = config_from(["--recipe", "seed", "--lr", "0.5"])
+    config = config_from(["--recipe", "tutorial", "--lr", "0.5"])
     assert config.optim.lr == 0.5 and config.data.batch == 20
 
 
 def test_a_recipe_for_lite_gets_one_line(tmp_path, capsys):
-    args = ["--arch", "lite", "--recipe", "seed", "--output", str(tmp_path / "run")]
+    args = ["--arch", "lite", "--recipe", "tutorial", "--output", str(tmp_path / "run")]
     assert cli.run(main, args) == 1
     assert "omit --arch" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("recipe", ["dinov2", "seed"])
+@pytest.mark.parametrize("recipe", ["dinov2", "tutorial"])
 def test_recipes_train_and_resume(tiny, discs, tmp_path, recipe):
     args = ["--data", str(discs), *tiny, "--recipe", recipe, "--epochs", "1"]
     args += ["--views", "1", "--samples", "4", "--output", str(tmp_path / "run")]

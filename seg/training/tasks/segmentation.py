@@ -23,7 +23,7 @@ from seg.training.cached_features import CachedFeatures, backbone_key
 from seg.training.config import FrozenConfig
 from seg.training.feature_cache import Cache
 from seg.training.init_weights import init_weights_from
-from seg.training.losses import segmentation_losses
+from seg.training.losses import PLAIN, segmentation_losses
 from seg.training.network import make_net
 from seg.training.optim import parameter_groups
 from seg.training.run import fingerprint
@@ -137,7 +137,8 @@ class SegmentationTask:
 
     def validate(self, net: Net) -> Mapping[str, float]:
         """As of `Task`."""
-        return validate(self.segmenter(net), self.valid)
+        losses = self.config.losses
+        return validate(self.segmenter(net), self.valid, losses if losses.has_any() else PLAIN)
 
     def fingerprint(self) -> Mapping[str, str]:
         """As of `Task`."""

@@ -104,6 +104,10 @@ class LossWeights(Options):
     )  # fmt: skip
     aux: float = option(0.4, "weight of auxiliary heads", float, NOT_NEGATIVE)
 
+    def has_any(self) -> bool:
+        """Tells whether the labels count."""
+        return self.ce + self.dice + self.lovasz > 0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentationConfig(TrainingConfig):
@@ -137,7 +141,7 @@ class SegmentationConfig(TrainingConfig):
 
     def has_loss(self) -> bool:
         """Tells whether there is anything to minimize."""
-        return self.losses.ce + self.losses.dice + self.losses.lovasz > 0
+        return self.losses.has_any()
 
     @property
     def crop_hw(self) -> Size:
@@ -216,10 +220,7 @@ EFFICIENTNET_LITE = SegmentationConfig(
 )
 DEFAULTS = {config.model.arch: config for config in (LITE, EFFICIENTNET_LITE)}
 
-# `dinov2`: the official `ms` heads' recipe. Its length is that of published derivatives, 10,000
-# steps of 16 views: https://github.com/facebookresearch/dinov2/issues/277.
-# `seed`: the tutorial that this project starts from, as far as it says what it did: no warm-up and
-# no change of scale.
+# docs/train.md says what is known of each, and what differs.
 RECIPES: dict[str, dict[str, Any]] = {
     "dinov2": {
         "augment": "official",
@@ -234,13 +235,16 @@ RECIPES: dict[str, dict[str, Any]] = {
         "warmup": 1500,
         "clip": math.inf,
     },
-    "seed": {
+    "tutorial": {
         "scale": (1.0, 1.0),
+        "rotate": 25.0,
+        "rotate_prob": 0.5,
         "epochs": 65,
         "batch": 20,
         "lr": 1e-3,
         "scheduler": "step",
         "scheduler_epochs": (50,),
         "warmup": 0,
+        "clip": math.inf,
     },
 }
