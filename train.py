@@ -1,4 +1,4 @@
-"""Trains a network; `train.py TASK --help` lists the flags of a task, segment where none is named.
+"""Trains a network; TASK --help lists its usual flags, --help-all all; segment needs no word.
 
     python train.py --imgsz 640 640                          frozen DINOv2 on Penn-Fudan
     python train.py --data my_folder --arch lite             the small network, on your images
@@ -26,12 +26,12 @@ RENAMED = {
 }
 
 
-def build_parser(command: Command) -> argparse.ArgumentParser:
-    """Returns the parser of a sub-command."""
+def build_parser(command: Command, shows_all: bool = False) -> argparse.ArgumentParser:
+    """Returns the parser of a sub-command; its help lists the rare flags where `shows_all`."""
     p = cli.parser(__doc__)
     tasks = "|".join(COMMANDS)
     p.usage = f"train.py [{tasks}] [flags]"
-    add_flags(command, p)
+    add_flags(command, p, shows_all)
     refuse_renamed(p, RENAMED)
     return p
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Trains; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     command = COMMANDS[words.pop(0) if words and words[0] in COMMANDS else "segment"]
-    args = build_parser(command).parse_args(words)
+    args = build_parser(command, "--help-all" in words).parse_args(words)
     from seg.training.launch import launch
 
     print(launch(command, args))

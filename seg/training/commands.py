@@ -32,8 +32,15 @@ class Command:
     arch_flag: str = "arch"
 
 
-def add_flags(command: Command, parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of a sub-command: those that are often needed first."""
+def add_flags(command: Command, parser: argparse.ArgumentParser, shows_all: bool) -> None:
+    """Adds the flags of a sub-command: those that are often needed first.
+
+    Args:
+        command: The sub-command.
+        parser: Gets the flags.
+        shows_all: Whether its help lists the others, too.
+    """
+    parser.add_argument("--help-all", action="help", help="list the rarely needed flags, too")
     defaults = {arch: command.config.for_arch(arch).to_dict() for arch in SHOWN_ARCHS}
     main = parser.add_argument_group("often needed")
     parts = parts_of(command.config)
@@ -46,11 +53,11 @@ def add_flags(command: Command, parser: argparse.ArgumentParser) -> None:
                 place.add_argument(f"--{command.arch_flag}", dest="arch", metavar="NAME", help=text)
                 continue
             known = {a: v[field.name] for a, v in defaults.items() if field.name in v}
-            add_flag(place, field, known)
+            add_flag(place, field, known, shows_all or place is main)
         if title == "network":
-            _add_cache_flags(group)
+            _add_cache_flags(group, shows_all)
     _add_main_flags(main, command)
-    _add_run_flags(parser.add_argument_group("runs"))
+    _add_run_flags(parser.add_argument_group("runs"), shows_all)
 
 
 def _add_main_flags(main: argparse._ArgumentGroup, command: Command) -> None:
@@ -68,16 +75,18 @@ def _add_main_flags(main: argparse._ArgumentGroup, command: Command) -> None:
     one.add_argument("--overwrite", action="store_true", help="replace the run in --output")
 
 
-def _add_cache_flags(group: argparse._ArgumentGroup) -> None:
+def _add_cache_flags(group: argparse._ArgumentGroup, is_shown: bool) -> None:
     text = "draw new views in each epoch and run the backbone on each, as --views 0 does"
+    text = text if is_shown else argparse.SUPPRESS
     group.add_argument("--no-cache", dest="views", action="store_const", const=0, help=text)
 
 
-def _add_run_flags(group: argparse._ArgumentGroup) -> None:
+def _add_run_flags(group: argparse._ArgumentGroup, is_shown: bool) -> None:
     text = "where features and videos' frames are kept (default: ~/.cache/dinoseg, or "
     text += "$DINOSEG_CACHE); what nobody used for 30 days is deleted"
+    text = text if is_shown else argparse.SUPPRESS
     group.add_argument("--cache-dir", type=Path, metavar="DIR", help=text)
-    text = "log into --output/tensorboard, too"
+    text = "log into --output/tensorboard, too" if is_shown else argparse.SUPPRESS
     group.add_argument("--tensorboard", action="store_true", help=text)
 
 

@@ -167,7 +167,10 @@ def flag_name(field: dataclasses.Field[Any]) -> str:
 
 
 def add_flag(
-    group: argparse._ActionsContainer, field: dataclasses.Field[Any], defaults: Mapping[str, Any]
+    group: argparse._ActionsContainer,
+    field: dataclasses.Field[Any],
+    defaults: Mapping[str, Any],
+    is_shown: bool = True,
 ) -> None:
     """Adds a field's flag; where it is not given its value is None.
 
@@ -176,6 +179,7 @@ def add_flag(
         field: One of `declared`.
         defaults: The field's default by the architecture, as of `to_dict`; the first one's is
             shown, and those of others where they differ.
+        is_shown: Whether the help lists it.
     """
     about = field.metadata
     values = list(defaults.items())
@@ -187,9 +191,8 @@ def add_flag(
     ]
     suffix = f" (default: {'; '.join(shown)})" if shown and shown[0] else ""
     argument = {key: value for key, value in about["argument"].items() if value is not None}
-    group.add_argument(
-        f"--{flag_name(field)}", dest=field.name, help=about["text"] + suffix, **argument
-    )
+    text = about["text"] + suffix if is_shown else argparse.SUPPRESS
+    group.add_argument(f"--{flag_name(field)}", dest=field.name, help=text, **argument)
 
 
 def given_values(args: argparse.Namespace, options: type[Options]) -> dict[str, Any]:
