@@ -5,13 +5,14 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from seg.data.samples import Sample, size_fault
 from seg.errors import DataError
 from seg.imaging.image_io import count_images, read_image, read_mask
 from seg.imaging.letterbox import hw_of
-from seg.imaging.native_stderr import opencv_silenced
+from seg.imaging.native_stderr import image_complaints, opencv_silenced
 from seg.progress import track
 from seg.results import UInt8
 
@@ -44,8 +45,10 @@ def check_samples(samples: Sequence[Sample]) -> tuple[str, ...]:
     # Decoding releases the interpreter's lock, so threads suffice.
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     try:
-        with opencv_silenced():
-            found = list(track(pool.map(_examine, samples), "checking", len(samples)))
+        with opencv_silenced(), image_complaints() as complaints:
+            reads = pool.map(_examine, samples)
+            with closing(track(reads, "checking", len(samples))) as steps:
+                found = list(steps)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the images that are left
     faults = shared_masks(samples) + [fault for one in found for fault in one.faults]
@@ -54,6 +57,8 @@ def check_samples(samples: Sequence[Sample]) -> tuple[str, ...]:
     remarks = []
     if num_resized := sum(one.is_resized for one in found):
         remarks.append(f"{num_resized} masks are resized to their images, of the same aspect")
+    if complaints:  # which image they are about is not known, since threads read
+        remarks.append(f"parts of an image may be wrong ({complaints[0]})")
     many = [sample.image for sample in samples if count_images(sample.image) > 1]
     if many:
         remarks.append(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +34,8 @@ def opencv_silenced() -> Iterator[None]:
 def image_complaints() -> Iterator[list[str]]:
     """Catches what libjpeg and libpng print about a damaged image, which is their only word on it.
 
-    Whatever else comes to stderr meanwhile, from any thread, is passed on. For one thread at a
-    time; the list is filled at the end of the block.
+    What Python writes to stderr appears at once; what else comes there, from any thread, is
+    passed on at the end of the block, which also fills the list. One block at a time.
     """
     complaints: list[str] = []
     try:
@@ -42,7 +43,7 @@ def image_complaints() -> Iterator[list[str]]:
     except OSError:  # closed: nothing can be printed
         yield complaints
         return
-    with tempfile.TemporaryFile() as caught:
+    with tempfile.TemporaryFile() as caught, _python_stderr_to(stderr):
         os.dup2(caught.fileno(), 2)
         try:
             yield complaints
@@ -56,3 +57,25 @@ def image_complaints() -> Iterator[list[str]]:
             if rest := COMPLAINT.sub(b"", text):
                 os.write(stderr, rest)
             os.close(stderr)
+
+
+@contextmanager
+def _python_stderr_to(descriptor: int) -> Iterator[None]:
+    """Lets Python write there what it would write to descriptor 2."""
+    before = sys.stderr
+    try:
+        is_second = before.fileno() == 2
+    except (AttributeError, OSError, ValueError):  # none, closed, or a test's
+        is_second = False
+    if not is_second:
+        yield
+        return
+    before.flush()
+    with open(
+        descriptor, "w", buffering=1, encoding=before.encoding, errors=before.errors, closefd=False
+    ) as stream:
+        sys.stderr = stream
+        try:
+            yield
+        finally:
+            sys.stderr = before

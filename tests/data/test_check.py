@@ -30,6 +30,32 @@ def test_a_sound_data_set_passes_and_says_what_is_resized(write: Write, tmp_path
     assert notes == ("1 masks are resized to their images, of the same aspect",)
 
 
+def test_what_codecs_print_about_damaged_images_is_not_on_stderr(
+    write: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3))
+    for suffix in ("png", "jpg", "tif"):
+        for number in range(4):
+            path = write(f"images/{suffix}{number}.{suffix}", noise)
+            data = bytearray(path.read_bytes())
+            data[len(data) // 2 : len(data) // 2 + 100] = bytes(100)
+            path.write_bytes(data)
+            write(f"masks/{suffix}{number}.png", 1, (64, 64))
+    with pytest.raises(DataError, match="The data has 4 faults"):  # the PNGs
+        check_samples(open_dataset(str(tmp_path)).split("all"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_damage_that_a_codec_reads_past_is_said(write: Write, tmp_path: Path) -> None:
+    path = write("images/a.jpg", np.random.default_rng(0).integers(0, 256, (64, 64, 3)))
+    write("masks/a.png", 1, (64, 64))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 100] = bytes(100)
+    path.write_bytes(data)
+    (remark,) = check_samples(open_dataset(str(tmp_path)).split("all"))
+    assert "parts of an image may be wrong (Corrupt JPEG data: " in remark
+
+
 def test_every_fault_is_listed_at_once(write: Write, tmp_path: Path) -> None:
     images, masks = tmp_path / "images", tmp_path / "masks"
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3))

@@ -1,5 +1,7 @@
 import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -152,6 +154,20 @@ def test_what_others_say_while_an_image_is_read_still_comes(capfd):
         os.write(2, b"one\nCorrupt JPEG data: 3 extraneous bytes\nlibpng error: x\ntwo")
     assert complaints == ["Corrupt JPEG data: 3 extraneous bytes", "libpng error: x"]
     assert capfd.readouterr().err == "one\ntwo"
+
+
+def test_what_python_says_while_an_image_is_read_comes_at_once():
+    code = """
+import os, sys
+from seg.imaging.native_stderr import image_complaints
+with image_complaints() as complaints:
+    os.write(2, b"libpng error: x\\n2")
+    print("1", file=sys.stderr)
+print("3", file=sys.stderr)
+"""
+    words = [sys.executable, "-c", code]
+    run = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert run.stderr.split() == ["1", "23"]
 
 
 def test_names_that_are_not_utf_8_are_read_by_their_suffix(tmp_path, caplog):
