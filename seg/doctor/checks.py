@@ -71,7 +71,7 @@ def check_official_weights() -> Check:
     file = official.backbone_info(name).weights
     if sha256_of(path) != file.sha256:
         return Check(title, "fail", f"{path} is damaged; delete it ({file.size} bytes)")
-    return Check(title, "ok", f"{path.name}, sha256 {file.sha256} as published")
+    return Check(title, "ok", f"{path.name}, sha256 {file.sha256} as published; {file.license}")
 
 
 def check_disk(folder: Path) -> Check:

@@ -40,7 +40,8 @@ def find_head(name: str) -> Path:
             f"No head at {path}; expected a file, or an official name such as "
             "dinov2_vits14_voc2012_ms_head.pth."
         )
-    return find_file(PublishedFile(name=name, url=f"{DINOV2_URL}/{match[1]}/{name}"))
+    url = f"{DINOV2_URL}/{match[1]}/{name}"
+    return find_file(PublishedFile(name=name, license="Apache-2.0", url=url))
 
 
 def arch_of(path: Path) -> str:

