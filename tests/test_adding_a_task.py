@@ -1,11 +1,13 @@
 """A toy task, the mean color of an image, is added by registration alone.
 
 This file holds all of it: a head, a net, a predictor, a result with its annotator and measure of
-agreement, and one line in each registry. It is exported, verified and run on video by modules that
-do not know it. Its training is written out here and does not use `seg.training`.
+agreement, a training, and one line in each registry. It is trained, exported, verified and run on
+video by modules that do not know it.
 """
 
+import csv
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -14,17 +16,22 @@ import pytest
 import torch
 from torch import nn
 
+import train
 from apps import infer_video
 from seg import ParityError, SpecMismatch, cli, open_predictor
 from seg.exporting.onnx_export import OnnxOptions, export_onnx
 from seg.imaging.overlay import ANNOTATORS, Overlay
 from seg.models.base import Net, Normalize
-from seg.models.checkpoint import save_net
+from seg.models.checkpoint import read_checkpoint
 from seg.models.nets import NETS, build_net
 from seg.predictors.base import Predictor
 from seg.predictors.open import PREDICTORS
 from seg.runtimes.open import open_runtime
 from seg.spec import ModelSpec, Output
+from seg.training.commands import Command
+from seg.training.config import ModelConfig, OptimConfig, TrainingConfig
+from seg.training.optim import parameter_groups
+from seg.training.tasks import COMMANDS
 from seg.verification import self_test
 from seg.verification.parity import AGREEMENTS
 from seg.video.base import Frame, Sink, Source
@@ -117,6 +124,10 @@ def registered():
         monkeypatch.setitem(PREDICTORS, TASK, ColorPredictor)
         monkeypatch.setitem(ANNOTATORS, MeanColor, ColorAnnotator)
         monkeypatch.setitem(AGREEMENTS, TASK, ColorAgreement.of)
+        command = Command(
+            summary="mean colors", config=ColorConfig, task=f"{__name__}:ColorTask", archs=(ARCH,)
+        )
+        monkeypatch.setitem(COMMANDS, "color", command)
         yield
 
 
@@ -124,31 +135,126 @@ def flat(color, hw=(32, 48)):
     return np.full((*hw, 3), color, np.uint8)
 
 
-def train(path, num_steps=1):
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ColorConfig(TrainingConfig):
+    """The parts that every training has."""
+
+    @property
+    def step_size(self):
+        return "8 images"
+
+    @classmethod
+    def for_arch(cls, arch):
+        return cls(
+            model=ModelConfig(arch=arch, input_hw=(32, 48)),
+            optim=OptimConfig(epochs=6, lr=0.05, weight_decay=0.0, warmup=0),
+        )
+
+
+class ColorTask:
     """Fits the net to the mean of random images."""
-    torch.manual_seed(0)
-    net = build_net(SPEC)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
-    losses = []
-    for _ in range(num_steps):
-        images = torch.rand(8, 3, 1, 1).expand(8, 3, 32, 48)
-        loss = nn.functional.mse_loss(net(images), images.mean((2, 3)))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    save_net(path, net, SPEC)
-    return losses
+
+    task, monitor, metrics = TASK, "accuracy", {"accuracy": "share within 0.05"}
+    steps_per_epoch = 50
+
+    def __init__(self, config, sets, device, cache_dir=None):
+        self.config = config
+
+    @classmethod
+    def open_sets(cls, config, cache_dir):
+        return []
+
+    @classmethod
+    def check_data(cls, sets):
+        pass
+
+    @classmethod
+    def check_split(cls, sets):
+        pass
+
+    def build(self):
+        torch.manual_seed(0)
+        return build_net(SPEC), SPEC
+
+    def prepare(self, net, folder, is_new):
+        pass
+
+    def optimizer(self, net):
+        return torch.optim.AdamW(parameter_groups(net, 0.0), self.config.optim.lr)
+
+    def batches(self, epoch):
+        generator = torch.Generator().manual_seed(epoch)
+        for _ in range(self.steps_per_epoch):
+            yield torch.rand(8, 3, 1, 1, generator=generator).expand(8, 3, 32, 48)
+
+    def loss(self, net, batch):
+        return {"mse": nn.functional.mse_loss(net(batch), batch.mean((2, 3)))}
+
+    def validate(self, net):
+        (batch,) = itertools.islice(self.batches(1000), 1)
+        with torch.inference_mode():
+            distance = (net.eval()(batch) - batch.mean((2, 3))).abs()
+        return {
+            "val_mse": float(distance.square().mean()),
+            "accuracy": float((distance < 0.05).float().mean()),
+        }
+
+    def fingerprint(self):
+        return {"train": "random colors"}
+
+    def draw(self, net, folder):
+        pass
+
+
+def train_color(folder, *words):
+    assert cli.run(train.main, ["color", *words, "--device", "cpu", "--output", str(folder)]) == 0
+    return folder / "best_accuracy.pt"
 
 
 @pytest.fixture(scope="module")
 def exported(registered, tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("color")
-    losses = train(tmp_path / "color.pt", 300)
-    assert losses[-1] < 1e-3 < losses[0]
+    train_color(tmp_path / "run").rename(tmp_path / "color.pt")
     images = [flat(RED), np.ascontiguousarray(flat(GREEN)[:, :20])]
     export_onnx(tmp_path / "color.pt", tmp_path / "color.onnx", images, OnnxOptions())
     return tmp_path / "color.onnx"
+
+
+def test_train_py_trains_it_with_the_loop_of_all_tasks(registered, tmp_path):
+    train_color(tmp_path / "whole")
+    rows = list(csv.DictReader((tmp_path / "whole" / "log.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == list("123456")
+    assert float(rows[-1]["train_mse"]) < 1e-3 < float(rows[0]["train_mse"])
+    assert float(rows[-1]["accuracy"]) > 0.9
+    assert {path.name for path in (tmp_path / "whole").iterdir()} == {
+        *("last.pt", "best_accuracy.pt", "log.csv", "curves.png")
+    }
+
+
+def test_a_stopped_training_of_it_continues(registered, tmp_path, monkeypatch, capsys):
+    train_color(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(ColorTask, "batches", interrupted_in_the_third_epoch(ColorTask.batches))
+        words = ["color", "--device", "cpu", "--output", str(tmp_path / "cut")]
+        assert cli.run(train.main, words) == 130
+    train_color(tmp_path / "cut", "--resume")
+    one, two = (read_checkpoint(tmp_path / n / "last.pt")["state"] for n in ("whole", "cut"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def interrupted_in_the_third_epoch(batches):
+    def stop(self, epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return batches(self, epoch)
+
+    return stop
+
+
+def test_a_sweep_of_it_compares_its_own_metric(registered, tmp_path, capsys):
+    train_color(tmp_path / "sweep", "--epochs", "1", "--sweep", "lr=1e-4,1e-1")
+    table = capsys.readouterr().out
+    assert "share within 0.05" in table and table.index("lr=0.1 ") < table.index("lr=0.0001")
 
 
 def test_it_is_exported_and_compared_with_its_source(exported):
@@ -167,7 +273,7 @@ def test_it_is_exported_and_compared_with_its_source(exported):
 
 
 def test_an_export_whose_results_differ_is_refused(registered, tmp_path, monkeypatch):
-    train(tmp_path / "color.pt")
+    train_color(tmp_path / "run", "--epochs", "1").rename(tmp_path / "color.pt")
     monkeypatch.setitem(AGREEMENTS, TASK, lambda pairs: ColorAgreement(1.0))
     with pytest.raises(ParityError, match="Expected in float32 the same color"):
         export_onnx(tmp_path / "color.pt", tmp_path / "color.onnx", [flat(RED)], OnnxOptions())

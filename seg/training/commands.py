@@ -10,8 +10,6 @@ from seg.kinds import Device
 from seg.training.config import TrainingConfig, positive_int
 from seg.training.options import add_flag, flag_names, given_values, parts_of
 
-SHOWN_ARCHS = ("dinov2_vits14", "lite")  # whose defaults the help shows
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
@@ -21,14 +19,14 @@ class Command:
         summary: What it trains, and from what.
         config: Its configuration; each field is a flag.
         task: Module and class of the task, `module:Class`.
-        arch: The architecture where none is named.
+        archs: The architectures whose defaults the help shows; the first where none is named.
         arch_flag: The flag that names one, without dashes.
     """
 
     summary: str
     config: type[TrainingConfig]
     task: str
-    arch: str
+    archs: tuple[str, ...]
     arch_flag: str = "arch"
 
 
@@ -41,7 +39,7 @@ def add_flags(command: Command, parser: argparse.ArgumentParser, shows_all: bool
         shows_all: Whether its help lists the others, too.
     """
     parser.add_argument("--help-all", action="help", help="list the rarely needed flags, too")
-    defaults = {arch: command.config.for_arch(arch).to_dict() for arch in SHOWN_ARCHS}
+    defaults = {arch: command.config.for_arch(arch).to_dict() for arch in command.archs}
     main = parser.add_argument_group("often needed")
     parts = parts_of(command.config)
     for title, fields in parts.items():
@@ -49,7 +47,7 @@ def add_flags(command: Command, parser: argparse.ArgumentParser, shows_all: bool
         for field in fields:
             place = main if field.metadata["is_main"] else group
             if field.name == "arch":
-                text = f"{field.metadata['text']} (default: {command.arch})"
+                text = f"{field.metadata['text']} (default: {command.archs[0]})"
                 place.add_argument(f"--{command.arch_flag}", dest="arch", metavar="NAME", help=text)
                 continue
             known = {a: v[field.name] for a, v in defaults.items() if field.name in v}
@@ -96,7 +94,7 @@ def config_of(command: Command, args: argparse.Namespace) -> TrainingConfig:
     Raises:
         SpecMismatch: A value makes no sense, or is an option that the architecture has not.
     """
-    arch = args.arch or command.arch
+    arch = args.arch or command.archs[0]
     recipe = getattr(args, "recipe", None)
     base = command.config.from_recipe(recipe, arch) if recipe else command.config.for_arch(arch)
     given = given_values(args, command.config) | {"arch": arch}

@@ -6,11 +6,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from seg.data.check import check_samples
-from seg.data.samples import DataSet
 from seg.models.nets import check_arch
 from seg.runtimes.pytorch import pick_device
 from seg.training.autocast import resolve
@@ -40,17 +39,17 @@ def launch(command: Command, args: argparse.Namespace) -> str:
         SegError: A choice, the data or the disk makes it impossible.
     """
     module, _, name = command.task.partition(":")
-    task_type = getattr(importlib.import_module(module), name)
+    task_type: type[Any] = getattr(importlib.import_module(module), name)  # of a Task
     config = config_of(command, args)
     check_arch(config.model.arch, task_type.task)
     if config.model.init and not args.resume:
         check_init(Path(config.model.init), config.model.arch)
     folder, device = args.output or Path("runs") / config.model.arch, pick_device(args.device)
     sets = task_type.open_sets(config, args.cache_dir)
-    report_sets(sets)
+    task_type.check_data(sets)
     trials = plan(config, sets, folder, args.sweep, args.folds or 0)
     for trial in trials:
-        task_type.check_sets(trial.sets)
+        task_type.check_split(trial.sets)
     is_many = bool(args.folds or args.sweep)
     runs = [Run(trial.folder, task_type.monitor) for trial in trials]
     results: list[Result] = []
@@ -68,17 +67,6 @@ def launch(command: Command, args: argparse.Namespace) -> str:
                 row = train(trainer, loggers)[-1]
             results.append((trial.overrides, trial.fold, row))
         return write(folder, results, task_type.metrics) if is_many else str(runs[0].result)
-
-
-def report_sets(sets: Sequence[DataSet]) -> None:
-    """Logs what the data sets hold, and what is odd about them."""
-    for data in sets:
-        log.info(
-            "%s: %s; %d train, %d valid",
-            data.name, data.description, len(data.train), len(data.valid),
-        )  # fmt: skip
-    for remark in check_samples([one for data in sets for one in data.train + data.valid]):
-        log.info("%s", remark)
 
 
 def report_start(trainer: Trainer, device: torch.device, place: str) -> None:

@@ -1,12 +1,13 @@
 """Task: what a training is about; Trainer knows nothing else of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
 from torch.optim import Optimizer
 
+from seg.data.samples import DataSet
 from seg.models.base import Net
 from seg.spec import ModelSpec
 from seg.training.config import TrainingConfig
@@ -15,7 +16,27 @@ Batch = Any  # what a task's batches are is its own business
 
 
 class Task(Protocol):
-    """What a training is about."""
+    """What a training is about; made of its configuration, data sets, device and cache folder."""
+
+    @property
+    def task(self) -> str:
+        """The key of its network in `seg.models.nets` and of its predictor."""
+
+    @classmethod
+    def open_sets(cls, config: Any, cache_dir: Path | None) -> Sequence[DataSet]:
+        """Opens the data sets that a configuration names.
+
+        Raises:
+            DataError: A data set is missing or damaged.
+        """
+
+    @classmethod
+    def check_data(cls, sets: Sequence[DataSet]) -> None:
+        """Reads all data once, logs what is odd; raises DataError where it is faulty."""
+
+    @classmethod
+    def check_split(cls, sets: Sequence[DataSet]) -> None:
+        """Raises DataError where a split has nothing to learn from, or to validate on."""
 
     @property
     def config(self) -> TrainingConfig:

@@ -10,13 +10,13 @@ COMMANDS = {
         summary="a segmentation network from images and masks",
         config=SegmentationConfig,
         task="seg.training.tasks.segmentation:SegmentationTask",
-        arch="dinov2_vits14",
+        archs=("dinov2_vits14", "lite"),
     ),
     "distill": Command(
         summary="a student from what trained segmentation networks predict",
         config=DistillationConfig,
         task="seg.training.tasks.distillation:DistillationTask",
-        arch="lite",
+        archs=("lite", "dinov2_vits14"),
         arch_flag="student",
     ),
 }

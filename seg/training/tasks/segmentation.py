@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seg.data import open_dataset, penn_fudan
+from seg.data.check import check_samples
 from seg.data.samples import DataSet
 from seg.data.split import select_validation_set
 from seg.errors import DataError, SpecMismatch
@@ -83,7 +84,18 @@ class SegmentationTask:
         return sets
 
     @classmethod
-    def check_sets(cls, sets: Sequence[DataSet]) -> None:
+    def check_data(cls, sets: Sequence[DataSet]) -> None:
+        """Logs what the data sets hold and what is odd; raises DataError where it is faulty."""
+        for data in sets:
+            log.info(
+                "%s: %s; %d train, %d valid",
+                data.name, data.description, len(data.train), len(data.valid),
+            )  # fmt: skip
+        for remark in check_samples([one for data in sets for one in data.train + data.valid]):
+            log.info("%s", remark)
+
+    @classmethod
+    def check_split(cls, sets: Sequence[DataSet]) -> None:
         """Raises DataError where there is nothing to learn from, or to validate on."""
         select_validation_set(sets)
 
