@@ -96,7 +96,7 @@ def test_a_step_that_fails_is_one_line(load_app, words, monkeypatch, capsys):
     monkeypatch.setattr(steps, "execute", lambda command: 1)
     assert cli.run(load_app("reproduce").main, words) == 1
     last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith("error: Step 'train-seed' failed")
+    assert last.startswith("error: Step 'train-tutorial' failed")
 
 
 def test_a_page_is_not_written_over_before_anything_runs(load_app, words, commands, tmp_path):
