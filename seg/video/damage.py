@@ -50,9 +50,9 @@ class Damage:
             return ""
         parts = []
         if lost := self.undecodable + self.unread:
-            parts.append(f"{_frames(lost)} could not be read")
+            parts.append(f"{frames_text(lost)} could not be read")
         if self.flawed:
-            parts.append(f"{_frames(self.flawed)} came with errors")
+            parts.append(f"{frames_text(self.flawed)} came with errors")
         if self.gaps:
             places = "1 place" if self.gaps == 1 else f"{self.gaps} places"
             parts.append(f"{self.gap_s:.2f} s are missing in {places}")
@@ -63,7 +63,7 @@ class Damage:
             parts.append("its end is missing")
         return (
             f"{name} is cut or damaged: {', '.join(parts)}. "
-            f"{_frames(num_frames)} could be read. Copy or download it again."
+            f"{frames_text(num_frames)} could be read. Copy or download it again."
         )
 
 
@@ -166,5 +166,6 @@ class DamageCounter:
         damage.tail_s = max(0.0, duration_s - end_s)
 
 
-def _frames(number: int) -> str:
+def frames_text(number: int) -> str:
+    """Returns a number of frames in words, such as `1 frame`."""
     return f"{number} frame{'' if number == 1 else 's'}"

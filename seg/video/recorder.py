@@ -10,6 +10,7 @@ from seg.errors import ArtifactError, SourceError
 from seg.files.atomic import check_writable, publish
 from seg.results import UInt8
 from seg.video.base import Frame, Processed, Sink
+from seg.video.damage import frames_text
 from seg.video.interrupts import HeldInterrupts
 from seg.video.meter import Meter
 from seg.video.mp4 import Encoder, count_frames, put_index_first
@@ -108,7 +109,7 @@ class Mp4Writer(Sink):
                 f"{self.path} was to hold {self.num_frames} frames and reads back {num_kept}."
             )
         if num_kept and not self._is_complete:
-            log.info("partial file: %s holds %d frames", self.path, num_kept)
+            log.info("partial file: %s holds %s", self.path, frames_text(num_kept))
 
     def _keep(self) -> int:
         """Gives the file its name; returns how many frames it holds, and deletes an empty one."""

@@ -147,6 +147,12 @@ def test_what_was_written_before_a_stop_is_a_file_and_says_so(tmp_path, write_cl
     assert 0.2 < audio[-1][0] < 0.4
 
 
+def test_a_partial_file_of_one_frame_is_called_so(tmp_path, write_clip, caplog):
+    clip = write_clip(tmp_path / "s.mp4", 25)
+    copy(clip, tmp_path / "out.mp4", is_complete=False, keep=1)
+    assert caplog.messages[-1] == f"partial file: {tmp_path / 'out.mp4'} holds 1 frame"
+
+
 def test_nothing_written_is_no_file(tmp_path):
     with Mp4Writer(tmp_path / "out.mp4"):
         pass
