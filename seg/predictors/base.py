@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar, Unpack
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from seg.imaging.letterbox import Size, check_image, check_size, hw_of
 from seg.kinds import Device
 from seg.results import Float32, UInt8
 from seg.runtimes.base import Runtime
-from seg.runtimes.open import open_runtime
+from seg.runtimes.open import EngineOptions, open_runtime
 from seg.spec import Output
 
 MAX_BATCH = 8  # images that a list is cut into; more hold memory and gain no speed
@@ -35,11 +35,10 @@ class Predictor(ABC, Generic[ResultT]):
         device: A `seg.kinds.Device`; only for a file.
         input_hw: Size to fit images into, height first; None takes the model's own. A static graph
             takes any that fits on its canvas.
-        runtime: The `seg.kinds.Engine` for a file; None goes by the suffix.
-        precision: What OpenVINO or torch computes in (`seg.kinds.Engine`); None leaves it the
-            choice.
-        modes: How torch runs, of `compile` and `graph`.
         fit: How images are fitted, of `seg.imaging.fits.FITS`; None takes the model's own way.
+        engine: `runtime`, the `seg.kinds.Engine` for a file, which else goes by the suffix;
+            `precision`, what OpenVINO or torch computes in, which else is theirs to choose; and
+            `modes`, how torch runs, of `compile` and `graph`. Only for a file.
 
     Attributes:
         task: What it predicts: a key of `seg.predictors.open.PREDICTORS`, of a spec's outputs, and
@@ -68,14 +67,14 @@ class Predictor(ABC, Generic[ResultT]):
         device: str = Device.AUTO,
         input_hw: Size | None = None,
         *,
-        runtime: str | None = None,
-        precision: str | None = None,
-        modes: Collection[str] = (),
         fit: str | None = None,
+        **engine: Unpack[EngineOptions],
     ) -> None:
         self.owns_runtime = not isinstance(model, Runtime)
         if not isinstance(model, Runtime):
-            model = open_runtime(model, device, runtime, precision, modes)
+            model = open_runtime(model, device, **engine)
+        elif engine:
+            raise TypeError(f"A runtime that is open takes no {', '.join(engine)}.")
         self.runtime, self._is_closed = model, False
         spec = model.spec
         try:

@@ -1,8 +1,9 @@
 """Embedder: a frame in, its features out, on any engine."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from seg.errors import SpecMismatch
 from seg.files.default_artifacts import DEFAULT_MODEL
@@ -12,6 +13,7 @@ from seg.kinds import Device
 from seg.predictors.base import Predictor
 from seg.results import Features, Float32, UInt8, mean_of_patches
 from seg.runtimes.base import Runtime
+from seg.runtimes.open import EngineOptions
 from seg.spec import EMBEDDING
 
 OUTPUTS = ("cls", "patches")
@@ -24,10 +26,8 @@ class Embedder(Predictor[Features]):
         model: As of `Predictor`; the embedded model is for masks, so this is always named.
         device: As of `Predictor`.
         input_hw: As of `Predictor`.
-        runtime: As of `Predictor`.
-        precision: As of `Predictor`.
-        modes: As of `Predictor`.
         fit: `letterbox`, to have the whole frame, or `center_crop`; None takes the model's own.
+        engine: As of `Predictor`.
 
     Raises:
         SpecMismatch: The model does not return `cls` and `patches`.
@@ -44,15 +44,10 @@ class Embedder(Predictor[Features]):
         device: str = Device.AUTO,
         input_hw: Size | None = None,
         *,
-        runtime: str | None = None,
-        precision: str | None = None,
-        modes: Collection[str] = (),
         fit: str | None = None,
+        **engine: Unpack[EngineOptions],
     ) -> None:
-        super().__init__(
-            model, device, input_hw,
-            runtime=runtime, precision=precision, modes=modes, fit=fit,
-        )  # fmt: skip
+        super().__init__(model, device, input_hw, fit=fit, **engine)
         names = sorted(output.name for output in self.outputs)
         if names != sorted(OUTPUTS):
             self.close()

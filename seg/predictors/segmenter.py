@@ -1,8 +1,8 @@
 """Segmenter: a frame in, a mask out, on any engine."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from seg.predictors.decode import decode_logits
 from seg.predictors.tta import RATIOS, Prediction, average_predictions, scaled_letterbox, slide
 from seg.results import Float32, Mask, UInt8
 from seg.runtimes.base import Runtime
+from seg.runtimes.open import EngineOptions
 from seg.spec import SEGMENTATION
 
 if TYPE_CHECKING:
@@ -30,14 +31,12 @@ class Segmenter(Predictor[Mask]):
         model: As of `Predictor`.
         device: As of `Predictor`.
         input_hw: As of `Predictor`.
-        runtime: As of `Predictor`.
-        precision: As of `Predictor`.
-        modes: As of `Predictor`.
         tta: 0 predicts once. N predicts at the first N ratios 1, 1.32, 1.73, 2.28, 3, in windows
             of the model's canvas that slide by half of it, each also mirrored, and averages:
             slower, and no better for `lite` (docs/benchmarks.md). The original calls it
             HEAD_SCALE_COUNT (`seg.predictors.tta`).
         guided: Whether masks follow the image's edges (`seg.imaging.guided_filter`).
+        engine: As of `Predictor`.
 
     Attributes:
         gpu: Fits and decodes on the engine's own device; None where that is the processor, and
@@ -57,18 +56,13 @@ class Segmenter(Predictor[Mask]):
         device: str = Device.AUTO,
         input_hw: Size | None = None,
         *,
-        runtime: str | None = None,
-        precision: str | None = None,
-        modes: Collection[str] = (),
         tta: int = 0,
         guided: bool = False,
+        **engine: Unpack[EngineOptions],
     ) -> None:
         if not 0 <= tta <= len(RATIOS):
             raise SpecMismatch(f"tta is a number of scales from 0 to {len(RATIOS)}; got {tta}.")
-        super().__init__(
-            model, device, input_hw,
-            runtime=runtime, precision=precision, modes=modes,
-        )  # fmt: skip
+        super().__init__(model, device, input_hw, **engine)
         self.tta, self.guided = tta, guided
         self.gpu: GpuSegmentation | None = None
         if self.runtime.offers_tensors and not tta and not guided:

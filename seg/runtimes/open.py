@@ -4,11 +4,19 @@ import importlib
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypedDict
 
 from seg.errors import ArtifactError, EngineMissing, SpecMismatch
 from seg.kinds import Device, Engine
 from seg.runtimes.base import Runtime
+
+
+class EngineOptions(TypedDict, total=False):
+    """What `open_runtime` takes beside the path and the device, under the same names."""
+
+    runtime: str | None
+    precision: str | None
+    modes: Collection[str]
 
 
 def open_runtime(

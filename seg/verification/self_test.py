@@ -11,6 +11,7 @@ each channel, so that a shift, a swap or a wrong mean changes the scores.
 import base64
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,20 @@ import numpy as np
 from seg.errors import ArtifactError, EngineFailure, ParityError
 from seg.imaging.letterbox import Letterbox, Size
 from seg.predictors.base import Predictor
-from seg.predictors.segmenter import Segmenter
 from seg.results import Float32, UInt8
 from seg.runtimes.base import Runtime
-from seg.spec import MAX_LABELS
+from seg.spec import MAX_LABELS, SEGMENTATION
 from seg.verification.gpu_path import GpuPathCheck, check_gpu_path
 from seg.verification.tolerances import TOLERANCES
 
 GOLDEN_KEY = "dinoseg.golden"
 NUM_SAMPLES = 1024  # of each score map, spread evenly; 8 kB for two classes
+# Compares what a predictor does on a GPU with what it does on the CPU; None where it does nothing
+# there. A task whose predictor has such a way adds its line.
+GpuCheck = Callable[[Any, Callable[[Size], UInt8]], GpuPathCheck | None]
+GPU_CHECKS: dict[str, GpuCheck] = {
+    SEGMENTATION: check_gpu_path,
+}
 MAX_SAMPLES = 2**15  # of an output that has more maps than there can be classes
 
 
@@ -74,17 +80,17 @@ def record(source: Runtime) -> str:
 def verify(predictor: Predictor[Any]) -> SelfTest:
     """Runs the image, at the model's own size, and compares the scores with the source's.
 
-    Where the predictor makes masks on a GPU, that way is compared with the CPU's, too.
+    Where the predictor fits images and decodes scores on a GPU, that is compared with the CPU, too.
 
     Raises:
         ArtifactError: The file carries no scores, or they are damaged.
-        ParityError: The scores or the masks differ by more than the precision explains.
+        ParityError: The scores or the results differ by more than the precision explains.
         EngineFailure: The engine failed, or returned what is not a number.
     """
     found = verify_scores(predictor.runtime)
-    if not isinstance(predictor, Segmenter):
-        return found
-    return dataclasses.replace(found, gpu_path=check_gpu_path(predictor, synthetic_image))
+    if check := GPU_CHECKS.get(predictor.task):
+        found = dataclasses.replace(found, gpu_path=check(predictor, synthetic_image))
+    return found
 
 
 def verify_scores(runtime: Runtime) -> SelfTest:

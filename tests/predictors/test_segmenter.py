@@ -175,6 +175,15 @@ def test_a_segmenter_closes_the_runtime_that_it_opened():
         segmenter.runtime.run(np.zeros((1, 3, 32, 32), np.float32))
 
 
+@pytest.mark.parametrize("option", [{"precision": "float16"}, {"num_threads": 2}])
+def test_options_of_an_engine_are_not_dropped_where_it_is_open_already(option):
+    (name,) = option
+    with pytest.raises(TypeError, match=f"A runtime that is open takes no {name}"):
+        Segmenter(FakeRuntime(lambda images: images[:, :2]), **option)
+    with pytest.raises(TypeError, match="num_threads"):
+        Segmenter(ROOT / "weights" / "person-lite.onnx", num_threads=2)
+
+
 def test_a_model_for_another_task_is_refused():
     spec = dataclasses.replace(DEFAULT, outputs=(Output("scores", "classification", ("a", "b")),))
     with pytest.raises(SpecMismatch, match="one output for segmentation; this one is for classif"):
