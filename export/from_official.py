@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_writable(args.output, args.overwrite)
     net, spec = (_with_head if args.head else _embedding)(args)
     save_net(args.output, net, spec)
-    cli.note(f"{spec.arch}, layers {' '.join(map(str, spec.layers))}; {spec.backbone}")
+    cli.note(f"{spec.arch}, layers {' '.join(map(str, spec.layers)) or 'all'}; {spec.backbone}")
     if args.head:
         shown = ", ".join(spec.classes[:6]) + (", ..." if len(spec.classes) > 6 else "")
         merged = f"{len(spec.merged)} merged into background"

@@ -1,12 +1,14 @@
 """CenterCrop: the middle of an image, as classifiers of ImageNet are measured on.
 
 The image is resized so that its shorter side, relative to the crop, is an eighth longer than the
-crop, and the middle is cut out: 256 and 224 pixels for the usual square. Nothing is padded.
+crop, and the middle is cut out: 256 and 224 pixels for the usual square. Nothing is padded. What
+shrinks is averaged by area, as antialiased as those classifiers' own resize.
 """
 
 import dataclasses
 from typing import Self
 
+import cv2
 import numpy as np
 
 from seg.errors import ShapeError, SpecMismatch
@@ -83,5 +85,11 @@ class CenterCrop:
         if image.shape[:2] != self.frame_hw:
             raise ShapeError(f"This crop is for {self.frame_hw}; got {image.shape[:2]}.")
         (top, left), (rows, columns) = self.offset, self.canvas_hw
-        cut = resize(image, self.image_hw)[top : top + rows, left : left + columns]
+        cut = _resize(image, self.image_hw)[top : top + rows, left : left + columns]
         return to_network([np.ascontiguousarray(cut)])
+
+
+def _resize(image: UInt8, hw: Size) -> UInt8:
+    if hw[0] >= image.shape[0] or hw[1] >= image.shape[1]:
+        return resize(image, hw)
+    return np.asarray(cv2.resize(image, (hw[1], hw[0]), interpolation=cv2.INTER_AREA), np.uint8)

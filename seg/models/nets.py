@@ -2,11 +2,12 @@
 
 from typing import Protocol
 
-from seg.errors import ArtifactError, SpecMismatch
+from seg.errors import ArtifactError
 from seg.models.backbones.base import Backbone
+from seg.models.backbones.efficientnet_lite import STRIDES
 from seg.models.backbones.registry import BACKBONES, DINOV2, EFFICIENTNET_LITE
 from seg.models.base import Net
-from seg.models.embedding import FeatureNet
+from seg.models.embedding import FeatureNet, PooledFeatureNet
 from seg.models.lite import EfficientNetLiteNet, LiteNet
 from seg.models.segmentation import LinearSegmentationNet
 from seg.spec import EMBEDDING, SEGMENTATION, ModelSpec
@@ -30,8 +31,6 @@ def _linear_segmentation(spec: ModelSpec, backbone: Backbone | None) -> Net:
 
 def _lite_on_backbone(spec: ModelSpec, backbone: Backbone | None) -> Net:
     assert backbone is not None
-    if spec.layers:
-        raise SpecMismatch(f"All maps of {spec.arch} are read to segment; omit --layers.")
     return EfficientNetLiteNet(backbone, len(spec.classes), spec.mean, spec.std)
 
 
@@ -40,12 +39,17 @@ def _features(spec: ModelSpec, backbone: Backbone | None) -> Net:
     return FeatureNet(backbone, spec.mean, spec.std)
 
 
+def _pooled_features(spec: ModelSpec, backbone: Backbone | None) -> Net:
+    assert backbone is not None
+    return PooledFeatureNet(backbone, spec.mean, spec.std, STRIDES)
+
+
 # By task, and by architecture or, of networks on a backbone, by its family.
 NETS: dict[tuple[str, str], NetBuilder] = {
     (SEGMENTATION, "lite"): _lite,
     (SEGMENTATION, EFFICIENTNET_LITE): _lite_on_backbone,
     (SEGMENTATION, DINOV2): _linear_segmentation,
-    (EMBEDDING, EFFICIENTNET_LITE): _features,
+    (EMBEDDING, EFFICIENTNET_LITE): _pooled_features,
     (EMBEDDING, DINOV2): _features,
 }
 

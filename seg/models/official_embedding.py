@@ -27,7 +27,8 @@ def assemble_embedding(
     Args:
         arch: The backbone's name.
         weights: As `load_backbone` takes them.
-        layers: The layers to put side by side, from 0; None takes the last one.
+        layers: The layers to put side by side, from 0; None takes DINOv2's last one; of a
+            convolutional backbone all are taken.
         input_hw: Size that images are fitted to.
         fit: How they are, of `seg.imaging.fits.FITS`.
 
@@ -40,7 +41,7 @@ def assemble_embedding(
         SpecMismatch: The backbone has no such layer.
     """
     info = backbone_info(arch)
-    backbone = load_backbone(arch, weights, layers or (info.embedding_layer,))
+    backbone = load_backbone(arch, weights, layers or info.embedding_layers)
     spec = ModelSpec(
         arch=arch,
         outputs=embedding_outputs(is_mean=info.is_convolutional),

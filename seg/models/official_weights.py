@@ -19,7 +19,6 @@ from seg.models.backbones.base import Backbone
 from seg.models.backbones.registry import BACKBONES, PublishedFile, backbone_info
 
 RANDOM = "random"
-Shapes = Mapping[str, tuple[int, ...]]
 logger = logging.getLogger("dinoseg")
 
 
@@ -50,7 +49,7 @@ def load_backbone(
             torch.manual_seed(0)
             return info.build(name, layers, "random (seed 0)")
     path = Path(weights) if weights is not None else find_official(name)
-    state, sha256 = read_official(path, name, layers), sha256_of(path)
+    state, sha256 = read_official(path, name), sha256_of(path)
     with torch.device("meta"):  # no memory for weights that are replaced next, no random draws
         backbone = info.build(name, layers, f"{path.name} sha256:{sha256[:16]}")
     backbone.load_official(state)
@@ -151,13 +150,12 @@ def _packaged(file: PublishedFile) -> list[Path]:
     return [Path(str(distribution.locate_file(path))) for path in held]
 
 
-def read_official(path: Path, name: str, layers: Sequence[int] | None = None) -> dict[str, Tensor]:
+def read_official(path: Path, name: str) -> dict[str, Tensor]:
     """Reads a weights file in the official format, without running code from it.
 
     Args:
         path: The file.
         name: The model that it should hold.
-        layers: As of `load_backbone`.
 
     Returns:
         The state dict, float32, with exactly the keys and shapes of that backbone.
@@ -180,14 +178,15 @@ def read_official(path: Path, name: str, layers: Sequence[int] | None = None) ->
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise ArtifactError(f"{path} is not a plain state dict, which {name}'s official file is.")
-    expected, other = _official_shapes(name, layers), BACKBONES[name].other_parts
-    state = {k: v for k, v in state.items() if k in expected or not k.startswith(other)}
-    _check_fit(path, name, {k: tuple(v.shape) for k, v in state.items()}, expected)
+    other = BACKBONES[name].other_parts
+    state = {key: value for key, value in state.items() if not key.startswith(other)}
+    _check_fit(path, name, {key: tuple(value.shape) for key, value in state.items()})
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
-def _check_fit(path: Path, name: str, got: Shapes, expected: Shapes) -> None:
+def _check_fit(path: Path, name: str, got: Mapping[str, tuple[int, ...]]) -> None:
     """Raises ArtifactError unless keys and shapes are exactly those of the model."""
+    expected = _official_shapes(name)
     faults = {
         "missing": [key for key in expected if key not in got],
         "unexpected": [key for key in got if key not in expected],
@@ -202,7 +201,7 @@ def _check_fit(path: Path, name: str, got: Shapes, expected: Shapes) -> None:
         )
 
 
-def _official_shapes(name: str, layers: Sequence[int] | None = None) -> Shapes:
+def _official_shapes(name: str) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
-        state = BACKBONES[name].build(name, layers, "").official_state()
+        state = BACKBONES[name].build(name, None, "").official_state()
     return {key: tuple(value.shape) for key, value in state.items()}

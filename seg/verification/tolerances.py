@@ -70,7 +70,7 @@ TOLERANCES: Mapping[str, Tolerances] = {
         miou=0.99,
         mask_iou=0.95,
         boundary_f=0.95,
-        feature_error=0.15,
+        feature_error=0.1,
         feature_cosine=0.98,
     ),
     "int8": Tolerances(

@@ -32,9 +32,18 @@ def test_the_shorter_side_becomes_256_and_the_middle_is_cut(frame_hw, image_hw, 
 def test_it_is_a_resize_and_a_slice():
     image = np.random.default_rng(0).integers(0, 256, (260, 390, 3), np.uint8)
     pixels = CenterCrop.fit((260, 390), (224, 224), 14).pack(image, GRAY)
-    resized = cv2.resize(image, (384, 256), interpolation=cv2.INTER_LINEAR)
+    resized = cv2.resize(image, (384, 256), interpolation=cv2.INTER_AREA)
     expected = resized[16:240, 80:304, ::-1].transpose(2, 0, 1) / 255
     np.testing.assert_allclose(pixels[0], expected, atol=1e-6)
+
+
+def test_fine_stripes_do_not_alias():
+    """An image of 1.4 times the size: bilinear would skip pixels, and bands would appear."""
+    image = np.zeros((358, 358, 3), np.uint8)
+    image[:, ::2] = 255
+    pixels = CenterCrop.fit((358, 358), (224, 224), 32).pack(image, GRAY)
+    skipped = cv2.resize(image, (256, 256), interpolation=cv2.INTER_LINEAR)[16:240, 16:240] / 255
+    assert pixels.std() < 0.8 * skipped.std()
 
 
 def test_a_crop_that_the_stride_does_not_divide_grows():

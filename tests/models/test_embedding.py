@@ -5,15 +5,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from seg.errors import SpecMismatch
 from seg.models.backbones.dinov2 import DinoBackbone
 from seg.models.backbones.efficientnet_lite import EfficientNetLite0
 from seg.models.backbones.registry import BACKBONES
 from seg.models.embedding import FeatureNet
-from seg.models.nets import architectures, build_net
+from seg.models.nets import architectures
 from seg.models.official_embedding import assemble_embedding
 from seg.models.official_weights import find_official, weights_id
-from seg.spec import EMBEDDING, IMAGENET_MEAN, IMAGENET_STD, ModelSpec
+from seg.spec import EMBEDDING, IMAGENET_MEAN, IMAGENET_STD
 
 
 @torch.no_grad()
@@ -42,19 +41,28 @@ def test_layers_are_put_side_by_side(tiny, arrays):
 
 
 @torch.no_grad()
-def test_efficientnet_lite_gives_what_its_packages_classifier_reads():
+def test_efficientnet_lite_gives_its_packages_maps_on_one_grid():
     package = pytest.importorskip("efficientnet_lite_pytorch")
     reference = package.EfficientNet.from_name("efficientnet-lite0").eval()
     reference.load_state_dict(torch.load(find_official("efficientnet_lite0"), weights_only=True))
     net, spec = assemble_embedding("efficientnet_lite0")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 96, 64)).astype(np.float32)
-    features = reference.extract_features(torch.from_numpy((pixels - 127) / 128))
+    ends = []
+    for number in (2, 4, 10, 15):  # the last blocks before strides 8, 16 and 32, and at the end
+        reference._blocks[number].register_forward_hook(lambda *call: ends.append(call[2]))
+    reference.extract_features(torch.from_numpy((pixels - 127) / 128))
     cls, patches = net(torch.from_numpy(pixels / 255))
-    assert patches.shape == (2, 1280, 3, 2)
-    assert_close(patches, features, atol=1e-4, rtol=1e-4)
-    assert_close(cls, features.mean((2, 3)), atol=1e-4, rtol=1e-4)
+    assert patches.shape == (2, 24 + 40 + 112 + 320, 6, 4)
+    assert_close(cls, torch.cat([end.mean((2, 3)) for end in ends], 1), atol=1e-4, rtol=1e-4)
+    assert_close(cls, patches.mean((2, 3)), atol=1e-4, rtol=1e-4)
+    # The cell in row 1, column 2: 4x4 cells at stride 4, its own at 16, and a quarter of one at 32.
+    parts = patches[:, :, 1, 2].split([24, 40, 112, 320], 1)
+    expected = [ends[0][:, :, 4:8, 8:12].mean((2, 3)), ends[1][:, :, 2:4, 4:6].mean((2, 3))]
+    expected += [ends[2][:, :, 1, 2], ends[3][:, :, 0, 1]]
+    for part, wanted in zip(parts, expected, strict=True):
+        assert_close(part, wanted, atol=1e-4, rtol=1e-4)
     assert [output.mean_of for output in spec.outputs] == ["patches", ""]
-    assert (spec.fit, spec.input_hw, spec.layers) == ("center_crop", (224, 224), (4,))
+    assert (spec.fit, spec.input_hw, spec.layers) == ("center_crop", (224, 224), ())
 
 
 def test_every_backbone_embeds():
@@ -68,19 +76,3 @@ def test_weights_have_an_id_that_only_their_values_decide(tiny):
         other.vit.norm.weight[5] += 1e-6
     assert weights_id(one) != weights_id(other)
     assert len(assemble_embedding("efficientnet_lite0", "random")[1].weights_id) == 64
-
-
-def test_masks_are_not_made_of_the_classifiers_map():
-    spec = ModelSpec.from_dict(
-        {
-            "arch": "efficientnet_lite0",
-            "outputs": [{"name": "logits", "task": "segmentation", "classes": ["a", "b"]}],
-            "input_hw": [64, 64],
-            "stride": 32,
-            "layers": [4],
-        }
-    )
-    with pytest.raises(SpecMismatch, match="omit --layers"):
-        build_net(spec)
-    with pytest.raises(SpecMismatch, match=r"got \[2\]"):
-        EfficientNetLite0(layers=[2])

@@ -27,13 +27,10 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-TAPS = (1, 2, 4, 6)  # the last stages at strides 4, 8, 16 and 32
+TAPS = (1, 2, 4, 6)  # the last stages at `STRIDES`
+STRIDES = (4, 8, 16, 32)
 CHANNELS = tuple(STAGES[tap][4] for tap in TAPS)
-STRIDE = 32
-# A convolution of the classifier that follows the last stage, and the number of its layer: the mean
-# of its map is what ImageNet's classes are told apart by.
-LAST = 1280
-LAST_LAYER = len(TAPS)
+STRIDE = STRIDES[-1]
 # How the package calls the parts of a block.
 OFFICIAL = {
     "expand.0": "_expand_conv",
@@ -43,7 +40,6 @@ OFFICIAL = {
     "project.0": "_project_conv",
     "project.1": "_bn2",
 }
-ENDS = {"stem": ("_conv_stem", "_bn0"), "last": ("_conv_head", "_bn1")}
 
 
 class SameConv2d(nn.Conv2d):
@@ -91,16 +87,15 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(Backbone):
-    """EfficientNet-Lite0: maps at strides 4, 8, 16 and 32, or the last one of its classifier.
+    """EfficientNet-Lite0 without its classifier: maps at strides 4, 8, 16 and 32.
 
     Args:
         name: Its name, `efficientnet_lite0`.
-        layers: None, or none, reads the four maps; `LAST_LAYER` alone the map from which the
-            classifier takes the mean, for which the network gets that convolution, too.
+        layers: None, or none: all maps are read.
         source: Where the weights come from, with their hash.
 
     Raises:
-        SpecMismatch: `layers` names others.
+        SpecMismatch: `layers` names some.
     """
 
     def __init__(
@@ -109,10 +104,9 @@ class EfficientNetLite0(Backbone):
         layers: Sequence[int] | None = None,
         source: str = "",
     ) -> None:
-        if layers and tuple(layers) != (LAST_LAYER,):
+        if layers:
             raise SpecMismatch(f"All maps of {name} are read; omit --layers (got {list(layers)}).")
-        channels = (LAST,) if layers else CHANNELS
-        super().__init__(name, tuple(layers or ()), channels, STRIDE, source)
+        super().__init__(name, (), CHANNELS, STRIDE, source)
         self.stem = nn.Sequential(SameConv2d(3, STEM, 3, 2), _norm(STEM), nn.ReLU6(inplace=True))
         self.stages = nn.ModuleList()
         inputs = STEM
@@ -123,9 +117,6 @@ class EfficientNetLite0(Backbone):
             ]
             self.stages.append(nn.Sequential(*blocks))
             inputs = outputs
-        if self.layers:
-            last = SameConv2d(inputs, LAST, 1), _norm(LAST), nn.ReLU6(inplace=True)
-            self.last = nn.Sequential(*last)
 
     def forward(self, images: Tensor) -> Tokens:
         """Computes the tokens of normalized images `(B, 3, H, W)`; 32 divides both sides."""
@@ -135,8 +126,6 @@ class EfficientNetLite0(Backbone):
             x = stage(x)
             if index in TAPS:
                 maps.append(x)
-        if self.layers:
-            maps = [self.last(x)]
         return Tokens(tuple(one.mean((2, 3)) for one in maps), tuple(maps))
 
     def official_state(self) -> dict[str, Tensor]:
@@ -152,8 +141,8 @@ class EfficientNetLite0(Backbone):
 def _official_name(name: str) -> str:
     """Translates a tensor's name."""
     part, *rest = name.split(".")
-    if part in ENDS:
-        return f"{ENDS[part][int(rest[0])]}.{rest[1]}"
+    if part == "stem":
+        return f"{'_conv_stem' if rest[0] == '0' else '_bn0'}.{rest[1]}"
     stage, block, kind, place, tensor = rest
     number = sum(depth for depth, *_ in STAGES[: int(stage)]) + int(block)
     return f"_blocks.{number}.{OFFICIAL[f'{kind}.{place}']}.{tensor}"

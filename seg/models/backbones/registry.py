@@ -63,24 +63,25 @@ class BackboneInfo:
         family: Networks on backbones are registered by it, see `seg.models.nets`.
         patch_size: Pixels for each side of a map's cell; it divides the sides of the input.
         channels: Channels of each layer that can be read, in order.
-        embedding_layer: The layer whose features stand for an image where no head is trained.
         mean: Mean of the images that it was trained on, RGB 0..1.
         std: Their standard deviation, RGB 0..1.
         weights: The published weights.
         build: Builds it.
         is_convolutional: Whether its graph takes images of any size that `patch_size` divides.
+        embedding_layers: The layers that stand for an image where no head is trained; empty where
+            there is no choice.
         other_parts: How the names of tensors begin that the file holds beside the backbone's.
     """
 
     family: str
     patch_size: int
     channels: tuple[int, ...]
-    embedding_layer: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     weights: PublishedFile
     build: Builder
     is_convolutional: bool = False
+    embedding_layers: tuple[int, ...] = ()
     other_parts: tuple[str, ...] = ()
 
 
@@ -93,7 +94,7 @@ def dinov2(name: str, config: ViTConfig) -> BackboneInfo:
         family=DINOV2,
         patch_size=PATCH,
         channels=(config.embed_dim,) * config.depth,
-        embedding_layer=config.depth - 1,
+        embedding_layers=(config.depth - 1,),
         weights=PublishedFile(
             name=file_name,
             license="Apache-2.0",
@@ -114,8 +115,7 @@ def _build_dinov2(
 EFFICIENTNET_LITE0 = BackboneInfo(
     family=EFFICIENTNET_LITE,
     patch_size=efficientnet_lite.STRIDE,
-    channels=(*efficientnet_lite.CHANNELS, efficientnet_lite.LAST),
-    embedding_layer=efficientnet_lite.LAST_LAYER,
+    channels=efficientnet_lite.CHANNELS,
     mean=efficientnet_lite.MEAN,
     std=efficientnet_lite.STD,
     weights=PublishedFile(
