@@ -1,15 +1,16 @@
 """Measures a model on images with labels, at the images' own size.
 
-    python apps/evaluate.py --data PennFudanPed
     python apps/evaluate.py --data people,val=60,seed=1 --model runs/lite/best_iou.pt --json
     python apps/evaluate.py --data rooms,negatives --split all --json scores.json
     python apps/evaluate.py --data PennFudanPed --markdown scores.md --figures figures
+    python apps/evaluate.py --knn --data cotton_disease --model embed.onnx
 
 FOLDER[,val=COUNT][,seed=SEED][,only=PATTERN][,recursive][,negatives] of --data holds one of
     PNGImages/ PedMasks/           Penn-Fudan as it is distributed
     train_images/ train_masks/ valid_images/ valid_masks/
     images/ masks/                 a mask NAME.png for each image
     images alone                   with ,negatives: all of them show only background
+or, for --knn, train/CLASS/ and val/CLASS/, or CLASS/ with val= and seed=
 Use the val= and seed= of the training, or images that were trained on are measured.
 """
 
@@ -21,9 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from seg import cli
 from seg.cli.renamed import refuse_renamed
+from seg.errors import SpecMismatch
 
 if TYPE_CHECKING:
-    from seg.predictors.segmenter import Segmenter
+    from seg.evaluation.report import ReportLayout
+    from seg.predictors.base import Predictor
 
 STDOUT = Path("-")
 SPLITS = ("train", "valid", "all")  # as in seg.data.samples, which would slow --help down
@@ -46,6 +49,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="draw confusion.png, and worst.png with the worst images",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    text = "for models that embed images: the nearest K, else 20, of train/ vote on the others"
+    parser.add_argument("--knn", type=cli.positive_int, nargs="?", const=20, metavar="K", help=text)
+    text = "--knn: leave each image of --split out in turn"
+    parser.add_argument("--leave-one-out", action="store_true", help=text)
+    text = "--knn: images in both splits are no error"
+    parser.add_argument("--allow-duplicates", action="store_true", help=text)
     cli.add_model_flags(parser)
     refuse_renamed(parser, {"--pictures": "--figures"})
     return parser
@@ -54,17 +63,64 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluates; returns the exit code."""
     args = build_parser().parse_args(argv)
-    from seg.data import open_dataset
-    from seg.data.check import check_samples
-    from seg.evaluation.figures import require_matplotlib, write_figures
-    from seg.evaluation.segmentation import evaluate_segmenter
+    check_flags(args)
+    from seg.evaluation.figures import require_matplotlib
     from seg.files.atomic import check_writable
-    from seg.predictors.segmenter import Segmenter
 
     for path in _outputs(args):
         check_writable(path, args.overwrite)
     if args.figures:
         require_matplotlib()
+    (_evaluate_knn if args.knn else _evaluate_masks)(args)
+    return cli.OK
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """Raises where a flag is for the other kind of evaluation."""
+    if not args.knn:
+        given = {"--leave-one-out": args.leave_one_out}
+        given["--allow-duplicates"] = args.allow_duplicates
+        if wrong := [name for name, value in given.items() if value]:
+            raise SpecMismatch(f"{', '.join(wrong)}: only with --knn.")
+    elif not args.leave_one_out and args.split != "valid":
+        raise SpecMismatch("--knn: the training images vote on the others; add --leave-one-out.")
+
+
+def _evaluate_knn(args: argparse.Namespace) -> None:
+    from seg.data.check import check_images
+    from seg.data.class_folders import open_class_folders, refuse_duplicates
+    from seg.evaluation.figures import CONFUSION, draw_confusion
+    from seg.evaluation.knn import LAYOUT, evaluate_knn
+    from seg.features.knn import TEMPERATURE
+    from seg.files.atomic import atomic_write
+    from seg.predictors.embedder import Embedder
+
+    with cli.open_predictor(args, Embedder.task) as embedder:
+        assert isinstance(embedder, Embedder)
+        data = open_class_folders(args.data)
+        samples = data.split(args.split)
+        gallery = None if args.leave_one_out else data.train
+        remarks = refuse_duplicates(data, args.allow_duplicates)
+        remarks += check_images([sample.image for sample in (*(gallery or ()), *samples)])
+        for line in (f"{data.name}: {data.description}", *remarks):
+            cli.note(line)
+        evaluation = evaluate_knn(embedder, gallery, samples, data.classes, args.knn)
+        how = "each image against the others" if gallery is None else f"{len(gallery)} images vote"
+        about: dict[str, Any] = {"data": data.name, "split": args.split, "layout": data.description}
+        about["knn"] = f"k {args.knn}, temperature {TEMPERATURE}, {how}"
+        _write(about | _model(args.model, embedder) | evaluation.to_dict(), LAYOUT, args)
+    if args.figures:
+        with atomic_write(args.figures / CONFUSION) as part:
+            draw_confusion(part, evaluation.metrics.confusion, data.classes)
+
+
+def _evaluate_masks(args: argparse.Namespace) -> None:
+    from seg.data import open_dataset
+    from seg.data.check import check_samples
+    from seg.evaluation.figures import write_figures
+    from seg.evaluation.segmentation import LAYOUT, evaluate_segmenter
+    from seg.predictors.segmenter import Segmenter
+
     with cli.open_predictor(args, Segmenter.task) as segmenter:
         assert isinstance(segmenter, Segmenter)
         data = open_dataset(args.data, segmenter.classes)
@@ -73,23 +129,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             cli.note(line)
         evaluation = evaluate_segmenter(segmenter, samples)
         about = {"data": data.name, "split": args.split, "layout": data.description}
-        _write(about | _model(args.model, segmenter) | evaluation.to_dict(), args)
+        about |= _model(args.model, segmenter)
+        about |= {"tta": segmenter.tta, "guided": segmenter.guided}
+        _write(about | evaluation.to_dict(), LAYOUT, args)
         if args.figures:
             write_figures(args.figures, evaluation, segmenter, samples)
-    return cli.OK
 
 
-def _write(report: dict[str, Any], args: argparse.Namespace) -> None:
+def _write(report: dict[str, Any], layout: "ReportLayout", args: argparse.Namespace) -> None:
     """Writes the files that were asked for, and the table or JSON to stdout."""
     from seg.evaluation.report import markdown, table
-    from seg.evaluation.segmentation import LAYOUT
     from seg.files.atomic import atomic_write
 
     texts: dict[Path, str] = {}
     if args.json not in (None, STDOUT):
         texts[args.json] = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     if args.markdown:
-        texts[args.markdown] = markdown(report, LAYOUT)
+        texts[args.markdown] = markdown(report, layout)
     for path, text in texts.items():
         with atomic_write(path, overwrite=args.overwrite) as part:
             # Names may be any bytes; what this makes of them is valid JSON.
@@ -97,7 +153,7 @@ def _write(report: dict[str, Any], args: argparse.Namespace) -> None:
     if args.json == STDOUT:
         print(json.dumps(report, indent=2))
     else:
-        print("\n".join(table(report, LAYOUT)))
+        print("\n".join(table(report, layout)))
 
 
 def _outputs(args: argparse.Namespace) -> list[Path]:
@@ -105,23 +161,22 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
     from seg.evaluation.figures import CONFUSION, WORST
 
     files = [path for path in (args.json, args.markdown) if path not in (None, STDOUT)]
-    return files + ([args.figures / name for name in (CONFUSION, WORST)] if args.figures else [])
+    figures = (CONFUSION,) if args.knn else (CONFUSION, WORST)
+    return files + ([args.figures / name for name in figures] if args.figures else [])
 
 
-def _model(path: Path, segmenter: "Segmenter") -> dict[str, Any]:
+def _model(path: Path, predictor: "Predictor[Any]") -> dict[str, Any]:
     from seg.files.checksum import sha256_of
 
-    spec = segmenter.runtime.spec
+    spec = predictor.runtime.spec
     return {
         "model": str(path),
         "sha256": sha256_of(path),
         "arch": spec.arch,
-        "engine": segmenter.runtime.description,
-        "imgsz": list(segmenter.input_hw[::-1]),
+        "engine": predictor.runtime.description,
+        "imgsz": list(predictor.input_hw[::-1]),
         "canvas": list(spec.canvas_hw[::-1]) if spec.canvas_hw else None,
         "stride": spec.stride,
-        "tta": segmenter.tta,
-        "guided": segmenter.guided,
     }
 
 

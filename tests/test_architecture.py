@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
     {"errors", "results", "spec", "kinds", "_version", "progress"},
     {"files", "imaging", "models", "metrics"},
-    {"runtimes", "video", "data"},
+    {"runtimes", "video", "data", "features"},
     {"predictors"},
     {"training", "exporting", "verification", "evaluation"},
     {"cli", "benchmark", "reproduce", "doctor"},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seg.data.samples import Sample, size_fault
 from seg.errors import DataError
-from seg.imaging.image_io import count_images, read_image, read_mask
+from seg.imaging.image_io import color_mode, count_images, read_image, read_mask
 from seg.imaging.letterbox import hw_of
 from seg.imaging.native_stderr import image_complaints, opencv_silenced
 from seg.progress import track
@@ -30,6 +30,27 @@ class Examined:
     is_resized: bool
 
 
+def check_images(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Reads every image once, and says how far it is.
+
+    Returns:
+        What is worth knowing and no fault, one line for each.
+
+    Raises:
+        DataError: Some cannot be read; it lists all of them.
+    """
+    found, complaints = _examine_all([Sample(path) for path in paths])
+    _raise_faults([fault for one in found for fault in one.faults])
+    remarks = [*complaints, *_several_frames(paths)]
+    modes = [(path, mode) for path in paths if (mode := color_mode(path)) not in ("RGB", "")]
+    if modes:
+        path, mode = modes[0]
+        remarks.append(
+            f"{len(modes)} images are not RGB and are converted, such as {path.name} ({mode})"
+        )
+    return tuple(remarks)
+
+
 def check_samples(samples: Sequence[Sample]) -> tuple[str, ...]:
     """Reads every image and mask once, and says how far it is.
 
@@ -42,6 +63,16 @@ def check_samples(samples: Sequence[Sample]) -> tuple[str, ...]:
     Raises:
         DataError: There are faults; it lists all of them.
     """
+    found, complaints = _examine_all(samples)
+    _raise_faults(shared_masks(samples) + [fault for one in found for fault in one.faults])
+    remarks = []
+    if num_resized := sum(one.is_resized for one in found):
+        remarks.append(f"{num_resized} masks are resized to their images, of the same aspect")
+    return *remarks, *complaints, *_several_frames([sample.image for sample in samples])
+
+
+def _examine_all(samples: Sequence[Sample]) -> tuple[list[Examined], list[str]]:
+    """Examines all; returns what was found in each, and what their decoders complained of."""
     # Decoding releases the interpreter's lock, so threads suffice.
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     try:
@@ -51,21 +82,24 @@ def check_samples(samples: Sequence[Sample]) -> tuple[str, ...]:
                 found = list(steps)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the images that are left
-    faults = shared_masks(samples) + [fault for one in found for fault in one.faults]
+    # Which image they are about is not known, since threads read.
+    said = [f"parts of an image may be wrong ({complaints[0]})"] if complaints else []
+    return found, said
+
+
+def _raise_faults(faults: Sequence[str]) -> None:
     if faults:
         raise DataError(f"The data has {len(faults)} fault{'s' * (len(faults) > 1)}:", faults)
-    remarks = []
-    if num_resized := sum(one.is_resized for one in found):
-        remarks.append(f"{num_resized} masks are resized to their images, of the same aspect")
-    if complaints:  # which image they are about is not known, since threads read
-        remarks.append(f"parts of an image may be wrong ({complaints[0]})")
-    many = [sample.image for sample in samples if count_images(sample.image) > 1]
-    if many:
-        remarks.append(
-            f"of {len(many)} images with several frames or pages, such as {many[0].name}, "
-            "only the first one is used"
-        )
-    return tuple(remarks)
+
+
+def _several_frames(paths: Sequence[Path]) -> list[str]:
+    many = [path for path in paths if count_images(path) > 1]
+    if not many:
+        return []
+    return [
+        f"of {len(many)} images with several frames or pages, such as {many[0].name}, "
+        "only the first one is used"
+    ]
 
 
 def shared_masks(samples: Iterable[Sample]) -> list[str]:

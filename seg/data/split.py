@@ -1,6 +1,7 @@
 """Which images validate: the split of a folder, and the set that decides which epoch is best."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,10 +11,12 @@ from seg.errors import DataError
 # 24 of Penn-Fudan's 170 images, for a folder of any size.
 DEFAULT_SHARE = 24 / 170
 
+T = TypeVar("T")
+
 
 def split(
-    samples: Sequence[Sample], val: int | None = None, seed: int | None = None
-) -> tuple[list[Sample], list[Sample]]:
+    samples: Sequence[T], val: int | None = None, seed: int | None = None
+) -> tuple[list[T], list[T]]:
     """Draws the validation images.
 
     Of n samples those at `numpy.random.default_rng(seed).permutation(n)[:val]` validate.

@@ -73,9 +73,11 @@ def _about(report: Report) -> Iterator[tuple[str, str]]:
     canvas = "x".join(map(str, report["canvas"] or ())) or f"multiples of {report['stride']}"
     yield "data", f"{report['data']}, {report['split']}: {report['num_images']} images"
     yield "model", f"{report['model']}: {report['arch']}, {report['engine']}"
-    extras = f", --tta {report['tta']}" if report["tta"] else ""
-    extras += ", --guided" if report["guided"] else ""
+    extras = f", --tta {report['tta']}" if report.get("tta") else ""
+    extras += ", --guided" if report.get("guided") else ""
     yield "fitted into", f"{width}x{height}, canvas {canvas}{extras}"
+    if "knn" in report:
+        yield "k-NN", report["knn"]
 
 
 def _headlines(report: Report, layout: ReportLayout) -> Iterator[tuple[str, str, str]]:

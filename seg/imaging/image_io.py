@@ -56,6 +56,15 @@ def count_images(path: Path) -> int:
         return 1
 
 
+def color_mode(path: Path) -> str:
+    """Returns how an image's file holds colors, such as `RGB`; empty where Pillow cannot tell."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
+            return str(file.mode)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return ""
+
+
 def read_mask(path: Path) -> UInt8:
     """Reads a mask's own values, turned upright like an image.
 

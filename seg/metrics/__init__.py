@@ -8,6 +8,7 @@ formed here.
 from seg.metrics.base import ImageScore, Metrics, none_if_nan
 from seg.metrics.bootstrap import Interval, bootstrap_intervals
 from seg.metrics.boundary import BoundaryCounts
+from seg.metrics.classification import ClassificationMetrics
 from seg.metrics.confusion import ConfusionMatrix
 from seg.metrics.counts import IGNORE, Scores
 from seg.metrics.iou_by_size import BINS, SizeCounts
@@ -17,6 +18,7 @@ __all__ = [
     "BINS",
     "IGNORE",
     "BoundaryCounts",
+    "ClassificationMetrics",
     "ConfusionMatrix",
     "ImageScore",
     "Interval",

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from seg import cli
 from seg.data.samples import SPLITS
 from seg.evaluation import evaluate as evaluation
-from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
+from seg.spec import METADATA_KEY, ModelSpec, embedding_outputs, segmentation_outputs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -293,3 +293,84 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(
     monkeypatch.setattr("seg.evaluation.segmentation.evaluate", evaluate_and_write)
     assert run(app, folder, "--data", str(folder), "--json", str(target)) == 1
     assert target.read_text() == "mine"
+
+
+def class_folders(root: Path) -> Path:
+    """Red and blue images, of each three to vote and two to classify."""
+    for part, count in (("train", 3), ("val", 2)):
+        for name, color in (("blue", (250, 20, 20)), ("red", (20, 20, 250))):
+            (root / part / name).mkdir(parents=True)
+            for index in range(count):
+                image = np.full((40, 50, 3), color, np.uint8)
+                image[index:] -= np.uint8(5 * index + len(part))
+                cv2.imwrite(str(root / part / name / f"{index}.png"), image)
+    return root
+
+
+def write_embedding(path: Path) -> Path:
+    """Features are the mean color of cells of 16 pixels."""
+    nodes = [
+        helper.make_node(
+            "AveragePool", ["images"], ["patches"], kernel_shape=[16, 16], strides=[16, 16]
+        ),
+        helper.make_node("ReduceMean", ["images", "axes"], ["cls"], keepdims=0),
+    ]  # fmt: skip
+    outputs = [
+        helper.make_tensor_value_info("cls", TensorProto.FLOAT, ("b", 3)),
+        helper.make_tensor_value_info("patches", TensorProto.FLOAT, ("b", 3, "y", "x")),
+    ]
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ("b", 3, "h", "w"))
+    axes = onnx.numpy_helper.from_array(np.array([2, 3]), "axes")
+    graph = helper.make_graph(nodes, "colors", [images], outputs, [axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    spec = ModelSpec(
+        arch="efficientnet_lite0", outputs=embedding_outputs(is_mean=True),
+        input_hw=(32, 32), stride=16, fit="center_crop",
+    )  # fmt: skip
+    helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.save(model, path)
+    return path
+
+
+def test_neighbors_classify_images(app: ModuleType, tmp_path: Path, capsys: Any) -> None:
+    data, model = class_folders(tmp_path / "set"), write_embedding(tmp_path / "colors.onnx")
+    words = ["--knn", "3", "--data", str(data), "--model", str(model), "--device", "cpu"]
+    figures = ["--figures", str(tmp_path / "figures"), "--markdown", str(tmp_path / "a.md")]
+    assert cli.run(app.main, [*words, *figures]) == 0
+    said = capsys.readouterr().out
+    assert "top-1                1.0000" in said and "k 3, temperature 0.07, 6 images vote" in said
+    assert (tmp_path / "figures" / "confusion.png").is_file()
+    assert "| red | 1.0000 | 1.0000 | 1.0000 |" in (tmp_path / "a.md").read_text()
+    assert cli.run(app.main, [*words, "--leave-one-out", "--split", "all", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["top1"] == 1 and report["num_images"] == 10 and "tta" not in report
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--knn", "9"], "9 neighbors were asked for, and there are 6 images"),
+        (["--knn", "--split", "all"], "add --leave-one-out"),
+        (["--knn"], "20 neighbors were asked for, and there are 6 images"),
+        (["--allow-duplicates"], "--allow-duplicates: only with --knn"),
+        (["--knn", "--tta", "2"], "A model for embedding takes no tta"),
+        ([], "one output for segmentation; this one is for embedding"),
+    ],
+)
+def test_flags_of_neighbors_that_do_not_fit_are_one_line(
+    app: ModuleType, tmp_path: Path, words: list[str], said: str, caplog: Any
+) -> None:
+    data, model = class_folders(tmp_path / "set"), write_embedding(tmp_path / "colors.onnx")
+    assert cli.run(app.main, ["--data", str(data), "--model", str(model), *words]) == 1
+    assert said in caplog.text
+
+
+def test_images_in_both_splits_have_to_be_allowed(
+    app: ModuleType, tmp_path: Path, caplog: Any
+) -> None:
+    data, model = class_folders(tmp_path / "set"), write_embedding(tmp_path / "colors.onnx")
+    (data / "val" / "red" / "copy.png").write_bytes((data / "train/red/0.png").read_bytes())
+    words = ["--knn", "3", "--data", str(data), "--model", str(model)]
+    assert cli.run(app.main, words) == 1
+    assert "1 images are in both splits" in caplog.text and "copy.png" in caplog.text
+    assert cli.run(app.main, [*words, "--allow-duplicates"]) == 0

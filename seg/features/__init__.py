@@ -1,0 +1,1 @@
+"""Work on feature vectors: nearest neighbors and clusters; numpy in, numpy out."""
