@@ -13,7 +13,7 @@ from seg.errors import EngineMissing
 from seg.evaluation.evaluate import Evaluation
 from seg.files.atomic import atomic_write
 from seg.imaging.annotators import Caption
-from seg.imaging.letterbox import Letterbox, hw_of, resize
+from seg.imaging.contact_sheet import tile
 from seg.imaging.overlay import Overlay
 from seg.metrics import SegmentationMetrics
 from seg.predictors.segmenter import Segmenter
@@ -125,14 +125,6 @@ def error_map(image: UInt8, labels: UInt8, predicted: UInt8) -> UInt8:
     painted[wrong & (labels == 0)] = FALSE_POSITIVE
     painted[wrong & (predicted > 0) & (labels > 0)] = WRONG_CLASS
     return painted
-
-
-def tile(image: UInt8, side: int) -> UInt8:
-    """Fits an image into the top left of a white square."""
-    box = Letterbox.fit(hw_of(image), (side, side), 1)
-    square = np.full((side, side, 3), 255, np.uint8)
-    square[: box.image_hw[0], : box.image_hw[1]] = resize(image, box.image_hw)
-    return square
 
 
 def _captioned(image: UInt8, text: str) -> UInt8:

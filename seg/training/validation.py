@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from seg.data.samples import IGNORE, Sample
-from seg.evaluation.figures import tile
 from seg.evaluation.segmentation import evaluate_segmenter
 from seg.files.atomic import atomic_write
+from seg.imaging.contact_sheet import tile
 from seg.imaging.letterbox import Letterbox
 from seg.imaging.overlay import Overlay
 from seg.predictors.segmenter import Segmenter
