@@ -38,6 +38,7 @@ DOORS = {
     "albumentations": ("seg/data/augment.py",),
     "av": ("seg/video/",),
     "onnxruntime": ("seg/runtimes/ort.py", "seg/exporting/quantization.py"),
+    "faiss": ("seg/features/index.py",),
     "openvino": ("seg/runtimes/ov.py",),
     "onnx": (
         *("seg/exporting/", "seg/verification/export_check.py"),
