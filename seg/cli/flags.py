@@ -32,13 +32,31 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
     """Adds the flags of `open_predictor`: which network runs, at what size, on what, how often."""
     from seg.predictors.tta import RATIOS
 
+    add_engine_flags(flags, DEFAULT_MODEL, f"default: weights/{DEFAULT_MODEL.name}")
     flags.add_argument(
-        "--model",
-        type=Path,
-        default=DEFAULT_MODEL,
-        metavar="FILE",
-        help=f"{', '.join(Engine.all_suffixes())} (default: weights/{DEFAULT_MODEL.name})",
+        "--tta",
+        type=int,
+        choices=range(len(RATIOS) + 1),
+        default=0,
+        metavar="N",
+        help=f"average over N scales of {', '.join(f'{r:g}' for r in RATIOS)} in sliding windows, "
+        "mirrored too; slow, 0 is off",
     )
+    flags.add_argument("--guided", action="store_true", help="refine masks along image edges")
+
+
+def add_engine_flags(
+    flags: argparse.ArgumentParser, default: Path | None, default_text: str
+) -> None:
+    """Adds those flags of `open_predictor` that every task has.
+
+    Args:
+        flags: A parser, or a group of one.
+        default: Of `--model`.
+        default_text: What its help says of the default.
+    """
+    text = f"{', '.join(Engine.all_suffixes())} ({default_text})"
+    flags.add_argument("--model", type=Path, default=default, metavar="FILE", help=text)
     add_imgsz(flags, None, "box that frames are fitted into; default: the model's own")
     flags.add_argument(
         "--device", choices=Device.values(), default="auto", help="where the network runs"
@@ -59,16 +77,6 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
         action="store_true",
         help="first check this engine's scores against those of the source that the model carries",
     )
-    flags.add_argument(
-        "--tta",
-        type=int,
-        choices=range(len(RATIOS) + 1),
-        default=0,
-        metavar="N",
-        help=f"average over N scales of {', '.join(f'{r:g}' for r in RATIOS)} in sliding windows, "
-        "mirrored too; slow, 0 is off",
-    )
-    flags.add_argument("--guided", action="store_true", help="refine masks along image edges")
 
 
 def open_predictor(args: argparse.Namespace, task: str | None = None) -> "Predictor[Any]":
@@ -81,7 +89,7 @@ def open_predictor(args: argparse.Namespace, task: str | None = None) -> "Predic
     from seg.predictors.open import open_predictor
     from seg.verification import self_test
 
-    options = {"tta": args.tta, "guided": args.guided}
+    options = {name: getattr(args, name, None) for name in ("tta", "guided")}
     predictor = open_predictor(
         args.model,
         args.device,
