@@ -76,3 +76,9 @@ def test_a_program_that_has_set_up_no_logging_sees_nothing(
     caplog.set_level(logging.WARNING, "dinoseg")
     assert list(track("abc", "evaluating")) == ["a", "b", "c"]
     assert terminal.getvalue() == ""
+
+
+def test_a_unit_is_counted_per_second(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in track(range(4), "embedding", unit="image"):
+        clock.now += 10
+    assert caplog.messages[0] == "embedding: 1 of 4 (25%), about 30 s left, 0.1 images/s"

@@ -3,7 +3,7 @@
 import glob
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -55,6 +55,11 @@ class ImageFolder(Source):
         }
         if len(self.paths) < len(files):
             raise SourceError(f"Two images of {text} have one name; give their folders in turn.")
+        self.num_frames = len(self.paths)
+
+    def keep(self, is_wanted: Callable[[Path], bool]) -> None:
+        """Leaves out the files for which `is_wanted` is false."""
+        self.paths = {name: path for name, path in self.paths.items() if is_wanted(path)}
         self.num_frames = len(self.paths)
 
     def __iter__(self) -> Iterator[Frame]:

@@ -204,3 +204,11 @@ def test_an_address_is_refused_without_its_password():
     with pytest.raises(SourceError, match="is an address") as caught:
         ImageFolder("https://anna:secret@host/a.png?token=secret")
     assert "host/a.png" in str(caught.value) and "secret" not in str(caught.value)
+
+
+def test_files_that_are_not_wanted_are_not_read(tmp_path):
+    for name in ("a.png", "b.png", "c.png"):
+        save(tmp_path / name, gray(9))
+    folder = ImageFolder(str(tmp_path))
+    folder.keep(lambda path: path.name != "b.png")
+    assert [frame.name for frame in folder] == ["a", "c"] and folder.num_frames == 2
