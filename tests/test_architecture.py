@@ -12,7 +12,7 @@ RANKS = [
     {"files", "imaging", "models", "metrics"},
     {"runtimes", "video", "data", "features"},
     {"predictors"},
-    {"training", "exporting", "verification", "evaluation"},
+    {"training", "exporting", "verification", "evaluation", "search"},
     {"cli", "benchmark", "reproduce", "doctor"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

@@ -1,0 +1,1 @@
+"""Searching images by their features: an index in a file, queries, duplicates, clusters."""
