@@ -36,6 +36,8 @@ def flags() -> argparse.ArgumentParser:
     p.add_argument("--backbone", metavar="FILE", help=text)
     text = "size that images are fitted to (default: 640 640, without --head 224 224)"
     cli.add_imgsz(p, None, text)
+    text = "without --head: blocks or maps to put side by side, from 0"
+    p.add_argument("--layers", nargs="+", type=int, metavar="N", help=text)
     text = "without --head: letterbox or center_crop (default: center_crop)"
     p.add_argument("--fit", choices=("letterbox", "center_crop"), metavar="WAY", help=text)
     p.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .pt to write")
@@ -66,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check_flags(args: argparse.Namespace) -> None:
     """Raises where a flag is for the other kind of checkpoint, or no backbone is named."""
-    if args.head and args.fit:
-        raise SpecMismatch("--fit is for embeddings; a head's images are letterboxed, so omit it.")
+    if args.head and (args.fit or args.layers):
+        raise SpecMismatch("--fit and --layers are for embeddings, a head has its own; omit them.")
     if args.head:
         return
     if args.classes:
@@ -108,6 +110,7 @@ def _embedding(args: argparse.Namespace) -> "tuple[Net, ModelSpec]":
     return assemble_embedding(
         arch or "dinov2_vits14",
         weights,
+        layers=args.layers,
         input_hw=cli.hw(args.imgsz) or INPUT_HW,
         fit=args.fit or "center_crop",
     )

@@ -129,3 +129,25 @@ class Features:
 def mean_of_patches(patches: Float32, whole_hw: tuple[int, int]) -> Float32:
     """Returns the mean of the first rows and columns of patches, `(h, w, D)` -> `(D,)`."""
     return np.asarray(patches[: whole_hw[0], : whole_hw[1]].mean((0, 1)), np.float32)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PatchColors:
+    """A color for each patch of an image, and where the patches are; as of `Features`.
+
+    Attributes:
+        colors: `(h, w, 3)` uint8 BGR.
+        frame_hw: Height and width of the image.
+        patch_hw: Height and width of a patch, in pixels of the image.
+        origin: Row and column of the first patch's first pixel.
+    """
+
+    colors: UInt8
+    frame_hw: tuple[int, int]
+    patch_hw: tuple[float, float]
+    origin: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        colors = self.colors
+        if colors.dtype != np.uint8 or colors.ndim != 3 or colors.shape[2] != 3 or not colors.size:
+            raise ShapeError(f"Colors are uint8 (h, w, 3); got {colors.dtype} {colors.shape}.")

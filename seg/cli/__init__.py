@@ -1,6 +1,12 @@
 """What the commands share: flags, exit codes, signals and the one logging handler."""
 
-from seg.cli.drawing import add_drawing_flags, check_paths_differ, overlay_of, show_results
+from seg.cli.drawing import (
+    add_drawing_flags,
+    check_paths_differ,
+    overlay_of,
+    show_results,
+    unit_interval,
+)
 from seg.cli.flags import (
     add_engine_flags,
     add_imgsz,
@@ -16,5 +22,5 @@ from seg.cli.program import FAILED, INTERRUPTED, OK, run
 __all__ = [
     "FAILED", "INTERRUPTED", "OK", "add_drawing_flags", "add_engine_flags", "add_imgsz",
     "add_model_flags", "check_paths_differ", "hw", "note", "open_predictor", "overlay_of", "parser",
-    "positive_int", "run", "show_results",
+    "positive_int", "run", "show_results", "unit_interval",
 ]  # fmt: skip

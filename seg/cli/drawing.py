@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from seg.cli.program import FAILED, OK
@@ -65,6 +66,7 @@ def show_results(
     report: "Report",
     faults: Sequence[str] = (),
     as_json: bool = False,
+    numbers: Mapping[str, float] = MappingProxyType({}),
 ) -> int:
     """Prints what a run has written and how fast it was; names its faults on stderr.
 
@@ -73,15 +75,18 @@ def show_results(
         report: The run's.
         faults: What is missing, a line each.
         as_json: One JSON object instead of lines.
+        numbers: What else the run has measured, by its key in the JSON object.
 
     Returns:
         The command's exit code.
     """
     if as_json:
         written = {key: [str(path) for path in paths] for key, paths in files.items()}
-        print(json.dumps({**written, **report.to_dict(), "faults": list(faults)}))
+        print(json.dumps({**written, **report.to_dict(), **numbers, "faults": list(faults)}))
     elif report.num_frames or not faults:
         print(*(path for paths in files.values() for path in paths), report.table(), sep="\n")
+        for name, number in numbers.items():
+            print(f"{name.replace('_', ' ')}: {number:.3g}")
     for fault in faults:
         log.error("%s", fault)
     return FAILED if faults else OK

@@ -79,17 +79,20 @@ def add_engine_flags(
     )
 
 
-def open_predictor(args: argparse.Namespace, task: str | None = None) -> "Predictor[Any]":
+def open_predictor(
+    args: argparse.Namespace, task: str | None = None, **more: Any
+) -> "Predictor[Any]":
     """Opens the model that the flags of `add_model_flags` name, and verifies it where asked.
 
     Args:
         args: The flags.
         task: Which of the model's tasks; None takes its only one.
+        more: Options of that task's predictor.
     """
     from seg.predictors.open import open_predictor
     from seg.verification import self_test
 
-    options = {name: getattr(args, name, None) for name in ("tta", "guided")}
+    options = {name: getattr(args, name, None) for name in ("tta", "guided")} | more
     predictor = open_predictor(
         args.model,
         args.device,

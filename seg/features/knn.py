@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg.errors import ShapeError, SpecMismatch
+from seg.features.vectors import normalized
 from seg.results import Float32
 
 K = 20
@@ -62,12 +63,6 @@ def leave_one_out_scores(
     _check(vectors, vectors, labels, num_classes)
     _check_settings(k, temperature, len(vectors) - 1)
     return _vote(_neighbors(vectors, None, k), labels, num_classes, temperature)
-
-
-def normalized(vectors: Float32) -> Float32:
-    """Returns vectors of length 1, `(N, D)`; zeros stay zeros."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
 
 
 def _neighbors(queries: Float32, gallery: Float32 | None, k: int) -> Neighbors:

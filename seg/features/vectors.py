@@ -22,3 +22,9 @@ def check_vectors(vectors: Float32, dimension: int | None = None) -> Float32:
     if not (np.abs(lengths - 1) < 1e-3).all():  # also where one is not finite
         raise ShapeError("Vectors have length 1; divide each by its L2 norm.")
     return vectors
+
+
+def normalized(vectors: Float32) -> Float32:
+    """Returns vectors of length 1, `(..., D)`, new ones; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)

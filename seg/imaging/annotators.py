@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from seg.errors import ShapeError
-from seg.imaging.letterbox import hw_of
+from seg.imaging.letterbox import Size, hw_of
 from seg.imaging.palette import Palette
-from seg.results import Mask, UInt8
+from seg.results import Mask, PatchColors, UInt8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +97,55 @@ class MaskAnnotator:
             buffers.colors[:] = self._style.palette[1]
         buffers.has_one_color = has_one_color
         return buffers
+
+
+class PatchAnnotator:
+    """Draws the colors of patches, interpolated between their centers."""
+
+    def __init__(self, style: Style) -> None:
+        self._opacity = style.opacity
+
+    def draw(self, image: UInt8, patches: PatchColors, /) -> None:
+        """Draws patches of an image of this size; raises ShapeError for another."""
+        if patches.frame_hw != hw_of(image):
+            raise ShapeError(
+                f"Patches of {patches.frame_hw} do not fit an image of {hw_of(image)}."
+            )
+        colors, (rows, columns) = paint_patches(patches, hw_of(image))
+        part = image[rows, columns]
+        cv2.addWeighted(part, 1 - self._opacity, colors[rows, columns], self._opacity, 0, dst=part)
+
+
+def paint_patches(patches: PatchColors, hw: Size) -> tuple[UInt8, tuple[slice, slice]]:
+    """Enlarges the colors of patches to an image.
+
+    Args:
+        patches: With colors between their centers that are interpolated.
+        hw: Size of the image, or another of the same aspect.
+
+    Returns:
+        uint8 `(*hw, 3)` BGR, and the rows and columns that the patches cover.
+    """
+    scales = [side / frame for side, frame in zip(hw, patches.frame_hw, strict=True)]
+    (height, width), (top, left) = (
+        [value * scale for value, scale in zip(pair, scales, strict=True)]
+        for pair in (patches.patch_hw, patches.origin)
+    )
+    # From the center of a pixel of the image to the patch that it is in.
+    matrix = np.array(
+        [
+            [1 / width, 0, (0.5 - left) / width - 0.5],
+            [0, 1 / height, (0.5 - top) / height - 0.5],
+        ]
+    )
+    painted = cv2.warpAffine(
+        patches.colors, matrix, (hw[1], hw[0]),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    num_rows, num_columns = hw_of(patches.colors)
+    rows = slice(max(0, round(top)), min(hw[0], round(top + num_rows * height)))
+    columns = slice(max(0, round(left)), min(hw[1], round(left + num_columns * width)))
+    return np.asarray(painted, np.uint8), (rows, columns)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

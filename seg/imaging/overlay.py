@@ -5,14 +5,22 @@ from collections.abc import Callable
 import numpy as np
 
 from seg.errors import ShapeError
-from seg.imaging.annotators import Annotator, Caption, CaptionAnnotator, MaskAnnotator, Style
+from seg.imaging.annotators import (
+    Annotator,
+    Caption,
+    CaptionAnnotator,
+    MaskAnnotator,
+    PatchAnnotator,
+    Style,
+)
 from seg.imaging.letterbox import check_image
-from seg.results import Mask, UInt8
+from seg.results import Mask, PatchColors, UInt8
 
 # A new task adds the line of its result.
 ANNOTATORS: dict[type, Callable[[Style], Annotator]] = {
     Mask: MaskAnnotator,
     Caption: CaptionAnnotator,
+    PatchColors: PatchAnnotator,
 }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from seg.errors import ArtifactError
+from seg.errors import ArtifactError, SpecMismatch
 from seg.models.backbones.base import Backbone
 from seg.models.backbones.efficientnet_lite import STRIDES
 from seg.models.backbones.registry import BACKBONES, DINOV2, EFFICIENTNET_LITE
@@ -31,6 +31,8 @@ def _linear_segmentation(spec: ModelSpec, backbone: Backbone | None) -> Net:
 
 def _lite_on_backbone(spec: ModelSpec, backbone: Backbone | None) -> Net:
     assert backbone is not None
+    if backbone.layers:
+        raise SpecMismatch(f"All maps of {spec.arch} are read to segment; omit --layers.")
     return EfficientNetLiteNet(backbone, len(spec.classes), spec.mean, spec.std)
 
 
@@ -41,7 +43,8 @@ def _features(spec: ModelSpec, backbone: Backbone | None) -> Net:
 
 def _pooled_features(spec: ModelSpec, backbone: Backbone | None) -> Net:
     assert backbone is not None
-    return PooledFeatureNet(backbone, spec.mean, spec.std, STRIDES)
+    strides = [STRIDES[index] for index in backbone.layers] or STRIDES
+    return PooledFeatureNet(backbone, spec.mean, spec.std, strides)
 
 
 # By task, and by architecture or, of networks on a backbone, by its family.

@@ -111,8 +111,10 @@ def test_a_letterboxed_embedding_is_one_too(tmp_path):
     [
         ([], "Name a --head, or a --backbone"),
         (["--arch", "tiny24", "--classes", "person"], "--classes are those of a head"),
-        (["--head", "a.pth", "--fit", "letterbox"], "--fit is for embeddings"),
+        (["--head", "a.pth", "--fit", "letterbox"], "--fit and --layers are for embeddings"),
         (["--arch", "tiny24", "--backbone", "efficientnet_lite0"], "omit one"),
+        (["--arch", "efficientnet_lite0", "--layers", "4"], "has maps 0 to 3; got layers [4]"),
+        (["--arch", "tiny24", "--backbone", "random", "--layers", "3"], "has blocks 0 to 2"),
         (["--arch", "resnet50"], "No backbone 'resnet50'; expected one of efficientnet_lite0"),
     ],
 )

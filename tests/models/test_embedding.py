@@ -1,18 +1,21 @@
 """FeatureNet returns what the networks' own authors' code returns."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
+from seg.errors import SpecMismatch
 from seg.models.backbones.dinov2 import DinoBackbone
 from seg.models.backbones.efficientnet_lite import EfficientNetLite0
 from seg.models.backbones.registry import BACKBONES
 from seg.models.embedding import FeatureNet
-from seg.models.nets import architectures
+from seg.models.nets import architectures, build_net
 from seg.models.official_embedding import assemble_embedding
 from seg.models.official_weights import find_official, weights_id
-from seg.spec import EMBEDDING, IMAGENET_MEAN, IMAGENET_STD
+from seg.spec import EMBEDDING, IMAGENET_MEAN, IMAGENET_STD, segmentation_outputs
 
 
 @torch.no_grad()
@@ -63,6 +66,19 @@ def test_efficientnet_lite_gives_its_packages_maps_on_one_grid():
         assert_close(part, wanted, atol=1e-4, rtol=1e-4)
     assert [output.mean_of for output in spec.outputs] == ["patches", ""]
     assert (spec.fit, spec.input_hw, spec.layers) == ("center_crop", (224, 224), ())
+
+
+@torch.no_grad()
+def test_some_maps_of_a_convolutional_network_are_those_of_all():
+    whole, _ = assemble_embedding("efficientnet_lite0", "random")
+    some, spec = assemble_embedding("efficientnet_lite0", "random", layers=[2, 3])
+    images = torch.rand(1, 3, 64, 96)
+    for found, every in zip(some(images), whole(images), strict=True):
+        assert_close(found, every[:, 24 + 40 :])
+    assert spec.layers == (2, 3)
+    masks = dataclasses.replace(spec, outputs=segmentation_outputs(("a", "b")))
+    with pytest.raises(SpecMismatch, match="read to segment; omit --layers"):
+        build_net(masks)
 
 
 def test_every_backbone_embeds():

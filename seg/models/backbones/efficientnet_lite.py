@@ -91,11 +91,11 @@ class EfficientNetLite0(Backbone):
 
     Args:
         name: Its name, `efficientnet_lite0`.
-        layers: None, or none: all maps are read.
+        layers: Maps to read, of 0 to 3; None, or none, reads all.
         source: Where the weights come from, with their hash.
 
     Raises:
-        SpecMismatch: `layers` names some.
+        SpecMismatch: There is no such map.
     """
 
     def __init__(
@@ -104,9 +104,11 @@ class EfficientNetLite0(Backbone):
         layers: Sequence[int] | None = None,
         source: str = "",
     ) -> None:
-        if layers:
-            raise SpecMismatch(f"All maps of {name} are read; omit --layers (got {list(layers)}).")
-        super().__init__(name, (), CHANNELS, STRIDE, source)
+        read = tuple(layers or range(len(TAPS)))
+        if not {*read} <= {*range(len(TAPS))}:
+            raise SpecMismatch(f"{name} has maps 0 to {len(TAPS) - 1}; got layers {list(read)}.")
+        channels = tuple(CHANNELS[index] for index in read)
+        super().__init__(name, tuple(layers or ()), channels, STRIDE, source)
         self.stem = nn.Sequential(SameConv2d(3, STEM, 3, 2), _norm(STEM), nn.ReLU6(inplace=True))
         self.stages = nn.ModuleList()
         inputs = STEM
@@ -126,6 +128,7 @@ class EfficientNetLite0(Backbone):
             x = stage(x)
             if index in TAPS:
                 maps.append(x)
+        maps = [maps[index] for index in self.layers] or maps
         return Tokens(tuple(one.mean((2, 3)) for one in maps), tuple(maps))
 
     def official_state(self) -> dict[str, Tensor]:
