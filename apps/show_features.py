@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--view", choices=VIEWS, help="default: pca, with --query similarity")
     text = "similarity of every patch to the one at this pixel of the first image"
     parser.add_argument("--query", nargs=2, type=int, metavar=("X", "Y"), help=text)
+    parser.add_argument("--whole", action="store_true", help="pca: color the background, too")
     text = "of --view kmeans (default: 6)"
     parser.add_argument("--clusters", type=cli.positive_int, metavar="K", help=text)
     text = "colors to use, or where to keep those that are made"
@@ -101,6 +102,8 @@ def check_flags(args: argparse.Namespace) -> None:
         raise SpecMismatch("--view similarity and --query X Y go together.")
     if args.clusters and args.view != "kmeans":
         raise SpecMismatch("--clusters is of --view kmeans.")
+    if args.whole and args.view != "pca":
+        raise SpecMismatch("--whole is of --view pca.")
     if args.model is None:
         raise SpecMismatch(
             "Name a --model that embeds images; python export/from_official.py --backbone "
@@ -212,7 +215,7 @@ def _fit(args: argparse.Namespace, found: "Sequence[Features]") -> "View":
     grids = [features.patches for features in found]
     if args.view == "kmeans":
         return KMeansView.fit(grids, args.clusters or 6)
-    return PcaView.fit(grids)
+    return PcaView.fit(grids, is_whole=args.whole)
 
 
 def _first(text: str) -> "list[UInt8]":

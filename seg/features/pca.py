@@ -55,7 +55,8 @@ class PcaView:
 
     Attributes:
         mean: `(D,)`, of all patches.
-        split: `(D,)`, what divides foreground, where it is positive, from background.
+        split: `(D,)`, what divides foreground, where it is not negative, from background; zeros
+            where everything is foreground.
         foreground_mean: `(D,)`.
         components: `(3, D)`, of the foreground.
         low: `(3,)`, value of each component that is 0 in its color.
@@ -72,7 +73,7 @@ class PcaView:
     high: Float32
 
     @classmethod
-    def fit(cls, grids: Sequence[Float32]) -> Self:
+    def fit(cls, grids: Sequence[Float32], *, is_whole: bool = False) -> Self:
         """Finds the basis of some images.
 
         The first component's sign is chosen so that the foreground is what lies less on the
@@ -80,6 +81,7 @@ class PcaView:
 
         Args:
             grids: Patches of each image, `(h, w, D)`.
+            is_whole: Whether everything is foreground, which leaves out the first step.
 
         Raises:
             SpecMismatch: There are too few patches.
@@ -90,16 +92,18 @@ class PcaView:
             np.concatenate([(normalized(part) - mean) @ split for part in parts])
             for parts in zip(*map(_inner_and_border, grids), strict=True)
         )
-        if inner.size and inner.mean() < border.mean():
+        if is_whole:
+            split = np.zeros_like(split)
+        elif inner.size and inner.mean() < border.mean():
             split = -split
-        foreground = vectors[(vectors - mean) @ split > 0]
+        foreground = vectors[(vectors - mean) @ split >= 0]
         center, components = principal_components(foreground, NUM_COLORS)
         low, high = np.percentile((foreground - center) @ components.T, RANGE, axis=0)
         return cls(mean, split, center, components, _float32(low), _float32(high))
 
     def is_foreground(self, patches: Float32) -> NDArray[np.bool_]:
         """Returns which patches are foreground: `(..., D)` -> bool `(...)`."""
-        return np.asarray((normalized(patches) - self.mean) @ self.split > 0)
+        return np.asarray((normalized(patches) - self.mean) @ self.split >= 0)
 
     def colors(self, patches: Float32) -> UInt8:
         """Returns the color of each patch: `(h, w, D)` -> uint8 `(h, w, 3)` BGR."""

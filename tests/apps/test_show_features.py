@@ -78,6 +78,7 @@ def test_images_share_a_basis_that_is_kept_and_read_again(app, model, photos, tm
 def test_clusters_and_similarity_are_drawn(app, model, photos, tmp_path):
     out = tmp_path / "a.png"
     assert run(app, model, photos / "0.png", "--view", "kmeans", "--output", out) == 0
+    assert run(app, model, photos / "0.png", "--whole", "--output", out, "--overwrite") == 0
     words = ["--query", 160, 120, "--opacity", 1, "--output", out, "--overwrite"]
     assert run(app, model, photos / "0.png", *words) == 0
     drawn = cv2.imread(str(out))
@@ -107,6 +108,7 @@ def test_a_video_keeps_its_frames_and_says_how_colors_change(app, model, tmp_pat
         (["--query", "900", "9"], "expected x from 0 to 320 and y from 0 to 240"),
         (["--view", "similarity"], "go together"),
         (["--view", "kmeans", "--query", "1", "1"], "go together"),
+        (["--whole", "--query", "1", "1"], "--whole is of --view pca"),
         (["--clusters", "3"], "--clusters is of --view kmeans"),
         (["--view", "kmeans", "--clusters", "9999"], "clusters, the number of patches; got 9999"),
     ],

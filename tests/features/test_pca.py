@@ -62,6 +62,17 @@ def test_colors_are_the_foregrounds_components_by_scikit_learn():
     np.testing.assert_allclose(found[:, ::-1], 255 * rgb, atol=0.6)
 
 
+def test_without_the_first_step_everything_is_foreground():
+    scenes = [scene(seed)[0] for seed in range(2)]
+    view = PcaView.fit(scenes, is_whole=True)
+    assert all(view.is_foreground(patches).all() for patches in scenes)
+    vectors = np.concatenate([patches.reshape(-1, 8) for patches in scenes]).astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    reference = PCA(3, svd_solver="full").fit(vectors)
+    expected = signs(view.components, reference.components_)
+    np.testing.assert_allclose(view.components, expected, atol=1e-4)
+
+
 def test_a_color_means_the_same_in_each_image():
     (one, inside), (other, _) = scene(0), scene(1)
     view = PcaView.fit([one, other])
