@@ -39,8 +39,8 @@ class PooledFeatureNet(FeatureNet):
     """As `FeatureNet`, for a backbone with maps at several strides: all are put on one grid.
 
     Finer maps are averaged and coarser ones repeated, so `cls`, the mean of all places, is the
-    mean of each map. The shallow maps are there because images are told apart better with them:
-    on the two sets of images that docs/features.md names, by 2 to 3 points.
+    mean of each map. The shallow maps are there because neighbors tell images apart better with
+    them (docs/features.md).
 
     Args:
         backbone: As of `FeatureNet`, with maps of any sizes.
