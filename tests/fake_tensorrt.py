@@ -167,8 +167,8 @@ def module(world: World, version: str) -> ModuleType:
         def __init__(self, model):
             self.model = model
             graph = model.graph
-            self.tensors = {graph.input[0].name: 0, graph.output[0].name: 1}
-            self.num_io_tensors = 2
+            self.tensors = {graph.input[0].name: 0} | {value.name: 1 for value in graph.output}
+            self.num_io_tensors = len(self.tensors)
 
         def get_tensor_name(self, index):
             return list(self.tensors)[index]
@@ -194,6 +194,7 @@ def module(world: World, version: str) -> ModuleType:
         def __init__(self, model):
             self.mode, self.addresses = mode_of(model), {}
             self.run = _runner(model)
+            self.outputs = [value.name for value in model.graph.output]
             self.dims = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
             log("context")
 
@@ -203,14 +204,14 @@ def module(world: World, version: str) -> ModuleType:
             return all(fits)  # a fixed side takes nothing else
 
         def get_tensor_shape(self, name):
-            return self.run(np.zeros(self.shape, np.float32)).shape
+            return self.run(np.zeros(self.shape, np.float32))[name].shape
 
         def set_tensor_address(self, name, memory):
             self.addresses[name] = memory
             return memory != 0
 
         def execute_async_v3(self, stream_handle):
-            assert stream_handle == 7 and set(self.addresses) == {"images", "logits"}
+            assert stream_handle == 7 and set(self.addresses) == {"images", *self.outputs}
             if world.graph is not None:
                 world.graph.work.append(self._execute)
             else:
@@ -218,10 +219,11 @@ def module(world: World, version: str) -> ModuleType:
             return True
 
         def _execute(self):
-            logits = self.run(_at(self.addresses["images"], self.shape).copy())
-            if self.mode in world.spoiled:
-                logits = np.full_like(logits, np.nan) if world.nan else logits[:, ::-1]
-            _at(self.addresses["logits"], logits.shape)[:] = logits + world.offset
+            made = self.run(_at(self.addresses["images"], self.shape).copy())
+            for name, array in made.items():
+                if self.mode in world.spoiled:
+                    array = np.full_like(array, np.nan) if world.nan else array[:, ::-1]
+                _at(self.addresses[name], array.shape)[:] = array + world.offset
 
     enums = {
         "NetworkDefinitionCreationFlag": ["STRONGLY_TYPED"],
@@ -246,12 +248,19 @@ def module(world: World, version: str) -> ModuleType:
 
 
 def _runner(model):
+    """Returns what runs a graph: images -> its outputs by name."""
+    names = [value.name for value in model.graph.output]
+    run = _session(model)
+    return lambda images: dict(zip(names, run(images), strict=True))
+
+
+def _session(model):
     if mode_of(model) == "bfloat16":  # ONNX Runtime's CPU has no bfloat16
-        return lambda images: ReferenceEvaluator(model).run(None, {"images": images})[0]
+        return lambda images: ReferenceEvaluator(model).run(None, {"images": images})
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(model.SerializeToString(), options)
-    return lambda images: session.run(None, {"images": images})[0]
+    return lambda images: session.run(None, {"images": images})
 
 
 def _at(address, shape):

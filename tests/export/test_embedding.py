@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from export import from_official, to_onnx
+from export import from_official, to_onnx, to_trt
 from seg import cli
 from seg.errors import ParityError, SpecMismatch
 from seg.exporting.onnx_export import OnnxOptions, export_onnx
@@ -69,6 +69,20 @@ def test_every_engine_gives_the_checkpoints_features(files):
             np.testing.assert_allclose(found.cls, expected.cls, atol=2e-3)
             np.testing.assert_allclose(found.patches, expected.patches, atol=5e-3)
             assert found.patch_hw == expected.patch_hw
+
+
+def test_a_tensorrt_engine_embeds_too(files, tmp_path, tensorrt):
+    """On a stand-in that runs the graph on ONNX Runtime; nothing ran on a GPU."""
+    path = tmp_path / "embed.engine"
+    words = ["--model", files["onnx"], "--output", path]
+    assert cli.run(to_trt.main, [str(word) for word in words]) == 0
+    image = photo("coffee")
+    with Embedder(files["onnx"], "cpu") as source, Embedder(path) as engine:
+        one, other = source(image), engine(image)
+        assert "float16" in engine.description
+        assert self_test.verify(engine).error < 2e-2
+    assert one.patches.shape == other.patches.shape
+    assert one.vector() @ other.vector() > 0.999
 
 
 def test_it_verifies_itself_on_every_engine(files):
