@@ -12,11 +12,11 @@ fits one image, else a folder. An image that cannot be read is named; the others
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from seg import cli
-from seg.errors import SourceError
+from seg.cli import media
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.video.window import Window
 
     source = ImageFolder(args.input, args.recursive)
-    results = _results(source.paths, args.output)
+    results = media.result_paths(source.paths, args.output, "overlay")
     masks = [args.save_masks / f"{name}.png" for name in results] if args.save_masks else []
     cli.check_paths_differ(source.paths.values(), [*results.values(), *masks])
     meter = Meter()
@@ -63,17 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         pipeline = Pipeline([predictor], cli.overlay_of(args), meter)
         report = loop.run(source, pipeline, sinks, meter)
     return cli.show_results({"outputs": images.written}, report, source.failures, args.json)
-
-
-def _results(inputs: Mapping[str, Path], output: Path | None) -> dict[str, Path]:
-    """Returns where each image goes."""
-    is_file = output is not None and output.suffix != "" and not output.is_dir()
-    if is_file and len(inputs) > 1:
-        raise SourceError(f"{len(inputs)} images do not fit into the file {output}; name a folder.")
-    if is_file and output is not None:
-        return dict.fromkeys(inputs, output)
-    folder = output or Path("overlays" if len(inputs) > 1 else ".")
-    return {name: folder / f"{name}-overlay.png" for name in inputs}
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ A model comes from export/from_official.py --backbone NAME. See docs/features.md
 
 import argparse
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seg import cli
+from seg.cli import media
 from seg.errors import SourceError, SpecMismatch
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from seg.imaging.letterbox import Size
     from seg.predictors.embedder import Embedder
     from seg.results import Features, UInt8
-    from seg.video.base import Sink, Source
+    from seg.video.base import Source
 
 NUM_FITTED = 24  # images or frames that a basis is made of, spread evenly
 INPUT_HW = (640, 640)  # for models that take any size
@@ -36,10 +37,7 @@ VIEWS = ("pca", "kmeans", "similarity")
 def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     parser = cli.parser(__doc__)
-    text = "image, folder, pattern, video, camera number or URL"
-    parser.add_argument("--input", required=True, metavar="PATH", help=text)
-    text = "a file, or a folder for several images; cameras: record into this .mp4"
-    parser.add_argument("--output", type=Path, metavar="PATH", help=text)
+    media.add_media_flags(parser)
     parser.add_argument("--view", choices=VIEWS, help="default: pca, with --query similarity")
     text = "similarity of every patch to the one at this pixel of the first image"
     parser.add_argument("--query", nargs=2, type=int, metavar=("X", "Y"), help=text)
@@ -51,10 +49,6 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_engine_flags(parser, None, "made by export/from_official.py --backbone")
     text = "of the colors, 0 to 1"
     parser.add_argument("--opacity", type=cli.unit_interval, default=0.8, help=text)
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    parser.add_argument("--json", action="store_true", help="results as one JSON object")
-    show = argparse.BooleanOptionalAction
-    parser.add_argument("--show", action=show, help="open a window (default: for cameras)")
     return parser
 
 
@@ -75,9 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     meter = Meter()
     with ExitStack() as stack:
-        source = stack.enter_context(_open(args.input))
+        source = stack.enter_context(media.open_input(args.input, args.recursive))
         is_video = not isinstance(source, ImageFolder)
-        sinks, files = _sinks(source, args, meter)
+        sinks, files = media.open_sinks(source, args, meter, "features")
         for sink in sinks:
             stack.enter_context(sink)
         embedder = _open_embedder(args, stack)
@@ -109,59 +103,6 @@ def check_flags(args: argparse.Namespace) -> None:
             "Name a --model that embeds images; python export/from_official.py --backbone "
             "efficientnet_lite0 --output embed.pt makes one."
         )
-
-
-def _open(text: str) -> "Source":
-    """Opens images, a video, or a camera or stream."""
-    from seg.imaging.image_io import IMAGE_SUFFIXES
-    from seg.video.image_folder import ImageFolder
-    from seg.video.sources import VideoFile
-    from seg.video.streams import open_source
-
-    path = Path(text)
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES or "*" in text:
-        return ImageFolder(text)
-    return VideoFile(path) if path.is_file() else open_source(text)
-
-
-def _sinks(
-    source: "Source", args: argparse.Namespace, meter: Any
-) -> "tuple[list[Sink], Sequence[Path]]":
-    """Returns what takes the images, and the files that are written."""
-    from seg.video.image_folder import ImageFolder
-    from seg.video.progress import Progress
-    from seg.video.recorder import Mp4Writer
-    from seg.video.sinks import ImageFiles
-    from seg.video.sources import VideoFile
-    from seg.video.window import Window
-
-    sinks: list[Sink] = [] if source.live else [Progress(source)]
-    if args.show or (source.live and args.show is None):
-        sinks.append(Window("dinoseg", hold=isinstance(source, ImageFolder)))
-    if isinstance(source, ImageFolder):
-        results = _results(source.paths, args.output)
-        cli.check_paths_differ(source.paths.values(), results.values())
-        images = ImageFiles(results, args.overwrite)
-        return [*sinks, images], images.written
-    output = args.output
-    if isinstance(source, VideoFile):
-        output = output or Path(f"{source.path.stem}-features.mp4")
-        cli.check_paths_differ([source.path], [output])
-        return [*sinks, Mp4Writer(output, args.overwrite, source.path, source.fps, meter)], [output]
-    if output:
-        sinks.append(Mp4Writer(output, args.overwrite, meter=meter))
-    return sinks, [output] if output else []
-
-
-def _results(inputs: Mapping[str, Path], output: Path | None) -> dict[str, Path]:
-    """Returns where each image goes."""
-    is_file = output is not None and output.suffix != "" and not output.is_dir()
-    if is_file and len(inputs) > 1:
-        raise SourceError(f"{len(inputs)} images do not fit into the file {output}; name a folder.")
-    if is_file and output is not None:
-        return dict.fromkeys(inputs, output)
-    folder = output or Path("features" if len(inputs) > 1 else ".")
-    return {name: folder / f"{name}-features.png" for name in inputs}
 
 
 def _open_embedder(args: argparse.Namespace, stack: Any) -> "Embedder":
@@ -219,13 +160,13 @@ def _fit(args: argparse.Namespace, found: "Sequence[Features]") -> "View":
 
 
 def _first(text: str) -> "list[UInt8]":
-    with _open(text) as source:
+    with media.open_input(text) as source:
         return [frame.image for frame in itertools.islice(source, 1)]
 
 
 def _spread(text: str) -> "list[UInt8]":
     """Reads images, or frames, spread evenly."""
-    with _open(text) as source:
+    with media.open_input(text) as source:
         step = max(1, -(-(source.num_frames or NUM_FITTED) // NUM_FITTED))
         return [frame.image for frame in itertools.islice(source, 0, NUM_FITTED * step, step)]
 

@@ -151,3 +151,42 @@ class PatchColors:
         colors = self.colors
         if colors.dtype != np.uint8 or colors.ndim != 3 or colors.shape[2] != 3 or not colors.size:
             raise ShapeError(f"Colors are uint8 (h, w, 3); got {colors.dtype} {colors.shape}.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Classification:
+    """The classes of a whole image.
+
+    Attributes:
+        probabilities: `(C,)` float32, 0..1, their sum is 1.
+        classes: Class names; the index is the label.
+    """
+
+    probabilities: Float32
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        got = self.probabilities
+        if got.dtype != np.float32 or got.shape != (len(self.classes),):
+            raise ShapeError(
+                f"Expected probabilities float32 ({len(self.classes)},), one for each class; got "
+                f"{got.dtype} {got.shape}."
+            )
+
+    @property
+    def label(self) -> int:
+        """The index of the likeliest class; of equal ones the first."""
+        return int(self.probabilities.argmax())
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """Returns the likeliest classes and their probabilities, the likeliest first.
+
+        Args:
+            count: How many; all where there are fewer.
+        """
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(self.classes[index], float(self.probabilities[index])) for index in order]
+
+    def to_dict(self) -> dict[str, float]:
+        """Returns the probabilities of the five likeliest classes by name, the likeliest first."""
+        return dict(self.top(5))

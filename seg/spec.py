@@ -19,6 +19,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 METADATA_KEY = "dinoseg.spec"
 SEGMENTATION = "segmentation"
 EMBEDDING = "embedding"
+CLASSIFICATION = "classification"
 MAX_LABELS = 255  # labels are uint8, and 255 marks pixels to ignore
 MAX_SIDE = 16384
 # What older files say though it was never otherwise.
@@ -55,6 +56,8 @@ class Output:
         for field in ("name", "task"):
             if not getattr(self, field):
                 raise _wrong(field, "", "a word")
+        if self.task == CLASSIFICATION and len(self.classes) < 2:
+            raise _wrong("classes", self.classes, "at least 2 names")
         if self.task == SEGMENTATION and not 1 <= len(self.classes) <= MAX_LABELS:
             raise _wrong("classes", self.classes, f"1 to {MAX_LABELS} names")
 
@@ -74,6 +77,11 @@ def embedding_outputs(*, is_mean: bool = False) -> tuple[Output, Output]:
     return Output("cls", EMBEDDING, mean_of=patches.name if is_mean else ""), patches
 
 
+def classification_outputs(classes: tuple[str, ...]) -> tuple[Output]:
+    """Returns the outputs of a network that scores the classes of a whole image."""
+    return (Output("scores", CLASSIFICATION, classes),)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSpec:
     """What a network is, in terms that every runtime understands; checked when it is made.
@@ -90,6 +98,7 @@ class ModelSpec:
         batch: Number of images that a static graph takes at once; None where any number runs.
         input_kind: `images`, float32 `(B, 3, H, W)` RGB 0..1; or `frames`, uint8 `(B, H, W, 3)`
             BGR, of a graph that holds its own pre- and post-processing, for other programs.
+        head: Name of the head, where a task has several; empty where it has one.
         layers: Backbone blocks that the head reads, from 0; empty for `lite`.
         backbone: Where the backbone's weights come from, with their hash; empty for `lite`.
         weights_id: Hash of the weights under their official names; empty where none was taken.
@@ -112,6 +121,7 @@ class ModelSpec:
     fit: str = "letterbox"
     input_kind: str = "images"
     merged: tuple[str, ...] = ()
+    head: str = ""
     layers: tuple[int, ...] = ()
     backbone: str = ""
     weights_id: str = ""
@@ -164,9 +174,12 @@ class ModelSpec:
     def to_json(self) -> str:
         """Returns one line of JSON."""
         values = dataclasses.asdict(self)
+        # Without what is not set, so that older versions read the files of masks.
         for output in values["outputs"]:
-            if not output["mean_of"]:  # so that older versions read the files of masks
+            if not output["mean_of"]:
                 del output["mean_of"]
+        if not values["head"]:
+            del values["head"]
         return json.dumps(values)
 
     @classmethod

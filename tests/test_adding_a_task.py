@@ -42,7 +42,7 @@ from seg.video.sources import VideoFile
 from tests.conftest import ROOT
 from tests.video.conftest import write_clip
 
-TASK, ARCH = "mean_color", "pixels"
+TASK, ARCH = "toy_color", "pixels"
 SPEC = ModelSpec(
     arch=ARCH, outputs=(Output("color", TASK, ("red", "green", "blue")),), input_hw=(32, 48),
     stride=8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5),
@@ -165,7 +165,7 @@ class ColorTask:
         return []
 
     @classmethod
-    def check_data(cls, sets):
+    def check_data(cls, sets, config):
         pass
 
     @classmethod
@@ -201,6 +201,10 @@ class ColorTask:
 
     def fingerprint(self):
         return {"train": "random colors"}
+
+    @classmethod
+    def compare(cls, runs, folder):
+        return f"{len(runs)} variants"
 
     def draw(self, net, folder):
         pass
@@ -325,7 +329,7 @@ def test_a_sink_of_another_task_is_refused_before_the_first_frame(exported):
 
     with (
         open_predictor(exported, "cpu") as predictor,
-        pytest.raises(SpecMismatch, match="needs the result of segmentation; this run makes mean"),
+        pytest.raises(SpecMismatch, match="needs the result of segmentation; this run makes toy"),
     ):
         run(Clip(), Pipeline([predictor], Overlay(), Meter()), [NeedsMasks()])
 
@@ -337,7 +341,7 @@ def test_the_commands_open_it_by_what_the_file_says(exported):
     with cli.open_predictor(args) as predictor:
         assert isinstance(predictor, ColorPredictor)
     args.guided = True
-    with pytest.raises(SpecMismatch, match="A model for mean_color takes no guided"):
+    with pytest.raises(SpecMismatch, match="A model for toy_color takes no guided"):
         cli.open_predictor(args)
 
 

@@ -35,7 +35,7 @@ DOORS = {
         "seg/predictors/gpu_segmentation.py",
     ),
     "tensorrt": ("seg/runtimes/trt.py", "seg/exporting/tensorrt.py"),
-    "albumentations": ("seg/data/augment.py",),
+    "albumentations": ("seg/data/augment.py", "seg/data/augment_classes.py"),
     "av": ("seg/video/",),
     "onnxruntime": ("seg/runtimes/ort.py", "seg/exporting/quantization.py"),
     "faiss": ("seg/features/index.py",),

@@ -46,7 +46,10 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def add_engine_flags(
-    flags: argparse.ArgumentParser, default: Path | None, default_text: str
+    flags: argparse.ArgumentParser,
+    default: Path | None,
+    default_text: str,
+    is_required: bool = False,
 ) -> None:
     """Adds those flags of `open_predictor` that every task has.
 
@@ -54,9 +57,12 @@ def add_engine_flags(
         flags: A parser, or a group of one.
         default: Of `--model`.
         default_text: What its help says of the default.
+        is_required: Whether `--model` must be named.
     """
     text = f"{', '.join(Engine.all_suffixes())} ({default_text})"
-    flags.add_argument("--model", type=Path, default=default, metavar="FILE", help=text)
+    flags.add_argument(
+        "--model", type=Path, default=default, metavar="FILE", help=text, required=is_required
+    )
     add_imgsz(flags, None, "box that frames are fitted into; default: the model's own")
     flags.add_argument(
         "--device", choices=Device.values(), default="auto", help="where the network runs"

@@ -12,7 +12,7 @@ import numpy as np
 from seg.errors import ShapeError
 from seg.imaging.letterbox import Size, hw_of
 from seg.imaging.palette import Palette
-from seg.results import Mask, PatchColors, UInt8
+from seg.results import Classification, Mask, PatchColors, UInt8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +23,7 @@ class Style:
         opacity: 0 leaves the image as it is, 1 covers it with a region's color.
         outline: Whether each region's edge, inside the region, gets the full color.
         palette: The colors.
+        num_classes: How many of an image's likeliest classes are written into it.
 
     Raises:
         ShapeError: `opacity` is not in 0..1.
@@ -31,6 +32,7 @@ class Style:
     opacity: float = 0.5
     outline: bool = True
     palette: Palette = dataclasses.field(default_factory=Palette)
+    num_classes: int = 3
 
     def __post_init__(self) -> None:
         if not 0 <= self.opacity <= 1:
@@ -150,7 +152,7 @@ def paint_patches(patches: PatchColors, hw: Size) -> tuple[UInt8, tuple[slice, s
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Caption:
-    """A line of text for the top left corner; nothing is drawn where it is empty."""
+    """Lines of text for the top left corner; nothing is drawn where it is empty."""
 
     text: str
 
@@ -162,16 +164,36 @@ class CaptionAnnotator:
         pass
 
     def draw(self, image: UInt8, caption: Caption, /) -> None:
-        """Writes the line, as far as it fits."""
-        if not caption.text:
-            return
+        """Writes the lines below each other, as far as they fit."""
+        top, scale = 0, max(0.5, min(image.shape[:2]) / 900)
         # OpenCV crashes on a file's name that is not UTF-8.
         text = caption.text.encode("utf-8", "backslashreplace").decode("utf-8")
-        scale = max(0.5, min(image.shape[:2]) / 900)
-        font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(scale * 1.6))
-        (width, height), below = cv2.getTextSize(text, font, scale, thickness)
-        gap = max(3, height // 2)
-        box = image[: height + below + 2 * gap, : width + 2 * gap]
-        box[:] = box // 4
-        origin, white = (gap, gap + height), (255, 255, 255)
-        cv2.putText(image, text, origin, font, scale, white, thickness, cv2.LINE_AA)
+        for line in text.splitlines():
+            top += _write(image[top:], line, scale)
+
+
+def _write(image: UInt8, text: str, scale: float) -> int:
+    """Writes a line into the top left corner; returns how many rows it takes."""
+    if not image.size:
+        return 0
+    font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(scale * 1.6))
+    (width, height), below = cv2.getTextSize(text, font, scale, thickness)
+    gap = max(3, height // 2)
+    box = image[: height + below + 2 * gap, : width + 2 * gap]
+    box[:] = box // 4
+    origin, white = (gap, gap + height), (255, 255, 255)
+    cv2.putText(image, text, origin, font, scale, white, thickness, cv2.LINE_AA)
+    return len(box)
+
+
+class ClassificationAnnotator:
+    """Writes the likeliest classes, one below the other, into the top left corner."""
+
+    def __init__(self, style: Style) -> None:
+        self._captions, self._num_shown = CaptionAnnotator(style), style.num_classes
+
+    def draw(self, image: UInt8, result: Classification, /) -> None:
+        """Writes the classes and their probabilities, as far as they fit."""
+        top = result.top(self._num_shown)
+        text = "\n".join(f"{name} {100 * probability:.0f} %" for name, probability in top)
+        self._captions.draw(image, Caption(text))

@@ -9,18 +9,20 @@ from seg.imaging.annotators import (
     Annotator,
     Caption,
     CaptionAnnotator,
+    ClassificationAnnotator,
     MaskAnnotator,
     PatchAnnotator,
     Style,
 )
 from seg.imaging.letterbox import check_image
-from seg.results import Mask, PatchColors, UInt8
+from seg.results import Classification, Mask, PatchColors, UInt8
 
 # A new task adds the line of its result.
 ANNOTATORS: dict[type, Callable[[Style], Annotator]] = {
     Mask: MaskAnnotator,
     Caption: CaptionAnnotator,
     PatchColors: PatchAnnotator,
+    Classification: ClassificationAnnotator,
 }
 
 

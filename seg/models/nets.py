@@ -7,10 +7,11 @@ from seg.models.backbones.base import Backbone
 from seg.models.backbones.efficientnet_lite import STRIDES
 from seg.models.backbones.registry import BACKBONES, DINOV2, EFFICIENTNET_LITE
 from seg.models.base import Net
+from seg.models.classification import ClassificationNet
 from seg.models.embedding import FeatureNet, PooledFeatureNet
 from seg.models.lite import EfficientNetLiteNet, LiteNet
 from seg.models.segmentation import LinearSegmentationNet
-from seg.spec import EMBEDDING, SEGMENTATION, ModelSpec
+from seg.spec import CLASSIFICATION, EMBEDDING, SEGMENTATION, ModelSpec
 
 
 class NetBuilder(Protocol):
@@ -47,6 +48,13 @@ def _pooled_features(spec: ModelSpec, backbone: Backbone | None) -> Net:
     return PooledFeatureNet(backbone, spec.mean, spec.std, strides)
 
 
+def _classification(spec: ModelSpec, backbone: Backbone | None) -> Net:
+    assert backbone is not None
+    num_classes = len(spec.output(CLASSIFICATION).classes)
+    has_class_token = not BACKBONES[spec.arch].is_convolutional
+    return ClassificationNet(backbone, spec.head, has_class_token, num_classes, spec.mean, spec.std)
+
+
 # By task, and by architecture or, of networks on a backbone, by its family.
 NETS: dict[tuple[str, str], NetBuilder] = {
     (SEGMENTATION, "lite"): _lite,
@@ -54,6 +62,8 @@ NETS: dict[tuple[str, str], NetBuilder] = {
     (SEGMENTATION, DINOV2): _linear_segmentation,
     (EMBEDDING, EFFICIENTNET_LITE): _pooled_features,
     (EMBEDDING, DINOV2): _features,
+    (CLASSIFICATION, EFFICIENTNET_LITE): _classification,
+    (CLASSIFICATION, DINOV2): _classification,
 }
 
 

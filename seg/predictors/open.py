@@ -9,6 +9,7 @@ from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.imaging.letterbox import Size
 from seg.kinds import Device
 from seg.predictors.base import Predictor
+from seg.predictors.classifier import Classifier
 from seg.predictors.embedder import Embedder
 from seg.predictors.segmenter import Segmenter
 from seg.runtimes.base import Runtime
@@ -19,6 +20,7 @@ from seg.spec import ModelSpec
 PREDICTORS: dict[str, type[Predictor[Any]]] = {
     Segmenter.task: Segmenter,
     Embedder.task: Embedder,
+    Classifier.task: Classifier,
 }
 
 

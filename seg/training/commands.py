@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from seg.errors import SpecMismatch
 from seg.kinds import Device
 from seg.training.config import TrainingConfig, positive_int
 from seg.training.options import add_flag, flag_names, given_values, parts_of
+
+NO_CHANGES: Mapping[str, Any] = {}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +22,7 @@ class Command:
         summary: What it trains, and from what.
         config: Its configuration; each field is a flag.
         task: Module and class of the task, `module:Class`.
+        variants: Named choices that `--compare` trains beside each other, by field.
         archs: The architectures whose defaults the help shows; the first where none is named.
         arch_flag: The flag that names one, without dashes.
     """
@@ -28,6 +32,7 @@ class Command:
     task: str
     archs: tuple[str, ...]
     arch_flag: str = "arch"
+    variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 def add_flags(command: Command, parser: argparse.ArgumentParser, shows_all: bool) -> None:
@@ -64,6 +69,11 @@ def _add_main_flags(main: argparse._ArgumentGroup, command: Command) -> None:
         main.add_argument("--recipe", choices=recipes, help=text)
     text = "cross-validation: N parts, each of which validates once"
     main.add_argument("--folds", type=positive_int, metavar="N", help=text)
+    text = "train with each of these seeds, and compare by their mean"
+    main.add_argument("--seeds", nargs="+", type=int, metavar="N", help=text)
+    text = f"train {' and '.join(command.variants)} on the same data, and compare"
+    text = text if command.variants else argparse.SUPPRESS
+    main.add_argument("--compare", action="store_true", help=text)
     text = "train all combinations, such as lr=1e-4,1e-3 seed=0,1"
     main.add_argument("--sweep", nargs="+", default=[], metavar="NAME=VALUES", help=text)
     main.add_argument("--device", choices=Device.values(), default="auto")
@@ -88,16 +98,36 @@ def _add_run_flags(group: argparse._ArgumentGroup, is_shown: bool) -> None:
     group.add_argument("--tensorboard", action="store_true", help=text)
 
 
-def config_of(command: Command, args: argparse.Namespace) -> TrainingConfig:
+def variants_of(command: Command, args: argparse.Namespace) -> dict[str, TrainingConfig]:
+    """Returns the configurations to train by name: one without a name, or those to compare."""
+    if not args.compare:
+        return {"": config_of(command, args)}
+    return {name: config_of(command, args, some) for name, some in command.variants.items()}
+
+
+def config_of(
+    command: Command, args: argparse.Namespace, variant: Mapping[str, Any] = NO_CHANGES
+) -> TrainingConfig:
     """Turns flags into a configuration, on top of the architecture's defaults or a recipe.
+
+    Args:
+        command: The sub-command.
+        args: Its flags.
+        variant: Choices by field, which count as given.
 
     Raises:
         SpecMismatch: A value makes no sense, or is an option that the architecture has not.
     """
-    arch = args.arch or command.archs[0]
+    arch, weights = _arch_and_weights(args)
+    arch = arch or command.archs[0]
     recipe = getattr(args, "recipe", None)
-    base = command.config.from_recipe(recipe, arch) if recipe else command.config.for_arch(arch)
-    given = given_values(args, command.config) | {"arch": arch}
+    given = given_values(args, command.config) | {"arch": arch} | dict(variant)
+    if weights is None:
+        given.pop("backbone", None)
+    if recipe:
+        base = command.config.from_recipe(recipe, arch)
+    else:
+        base = command.config.for_choices(arch, given)
     known = base.to_dict()
     if given.get("views") == 0 and "views" not in known:  # nothing is cached anyway
         del given["views"]
@@ -105,6 +135,14 @@ def config_of(command: Command, args: argparse.Namespace) -> TrainingConfig:
     if wrong := [f"--{flags[k]} is {_words(v)}" for k, v in given.items() if k not in known]:
         raise SpecMismatch(f"{'; '.join(wrong)}; this does not apply to {arch}, so omit it.")
     return base.with_changes(given)
+
+
+def _arch_and_weights(args: argparse.Namespace) -> tuple[str | None, str | None]:
+    """Returns the architecture and the backbone's weights; `--backbone` may name either."""
+    weights: str | None = getattr(args, "backbone", None)
+    if not weights or weights == "random" or args.arch or Path(weights).suffix:
+        return args.arch, weights
+    return (args.arch, weights) if Path(weights).exists() else (weights, None)
 
 
 def _words(value: Any) -> str:

@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,32 +22,46 @@ T_975: tuple[float, ...] = (
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093),
 )
 MOST_FOLDS = len(T_975) + 1
-# Overrides, fold, and the last row of the log.
-Result = tuple[str, int, Row]
+
+
+class Result(NamedTuple):
+    """What one of several trainings scored.
+
+    Attributes:
+        overrides: What differs from others, but for fold and seed.
+        fold: From 1; 0 is the data's own split.
+        row: The last row of its log.
+        seed: Its seed.
+    """
+
+    overrides: str
+    fold: int
+    row: Row
+    seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Summary:
-    """What the folds of one choice of options score together.
+    """What the runs of one choice of options score together: its folds and seeds.
 
     Attributes:
         overrides: As the trial's.
-        means: Mean of each score over the folds.
-        margins: Half the 95 % interval of each mean; NaN where there is one fold.
-        num_folds: How many there are.
+        means: Mean of each score over the runs.
+        margins: Half the 95 % interval of each mean; NaN where there is one run.
+        num_runs: How many there are.
     """
 
     overrides: str
     means: Row
     margins: Row
-    num_folds: int
+    num_runs: int
 
 
 def summarize(results: Sequence[Result], metrics: Mapping[str, str]) -> list[Summary]:
-    """Puts the folds of each choice of options together, by the metrics of the task."""
+    """Puts the runs of each choice of options together, by the metrics of the task."""
     found: dict[str, list[Row]] = {}
-    for overrides, _, row in results:
-        found.setdefault(overrides, []).append(row)
+    for result in results:
+        found.setdefault(result.overrides, []).append(result.row)
     summaries = []
     for overrides, group in found.items():
         ends = {key: mean_and_margin([row[key] for row in group]) for key in metrics}
@@ -65,23 +80,23 @@ def mean_and_margin(scores: Sequence[float]) -> tuple[float, float]:
     if count < 2:
         return float(np.mean(scores)), math.nan
     deviation = float(np.std(scores, ddof=1))
-    return float(np.mean(scores)), T_975[count - 2] * deviation / math.sqrt(count)
+    return float(np.mean(scores)), T_975[min(count, MOST_FOLDS) - 2] * deviation / math.sqrt(count)
 
 
 def table(summaries: Sequence[Summary], metrics: Mapping[str, str]) -> str:
     """Returns the summaries as a Markdown table, the best by the first metric first."""
-    heads = ["options", "folds", *metrics.values()]
+    heads = ["options", "runs", *metrics.values()]
     rows = []
     for summary in _ranked(summaries, metrics):
-        cells = [summary.overrides or "-", str(summary.num_folds)]
+        cells = [summary.overrides or "-", str(summary.num_runs)]
         for key in metrics:
             margin = summary.margins[key]
             extra = "" if math.isnan(margin) else f" ± {margin:.4f}"
             cells.append(f"{summary.means[key]:.4f}{extra}")
         rows.append(cells)
     lines = markdown_table(heads, rows)
-    if any(summary.num_folds > 1 for summary in summaries):
-        lines += ["", "± is half the 95 % interval of the mean over the folds, by Student's t."]
+    if any(summary.num_runs > 1 for summary in summaries):
+        lines += ["", "± is half the 95 % interval of the mean over the runs, by Student's t."]
     return "\n".join(lines)
 
 
@@ -93,9 +108,30 @@ def draw_comparison(summaries: Sequence[Summary], metrics: Mapping[str, str]) ->
     axes = figure.subplots()
     margins = [0 if math.isnan(s.margins[key]) else s.margins[key] for s in ranked]
     axes.errorbar([s.means[key] for s in ranked], range(len(ranked)), xerr=margins, fmt="o")
-    axes.set_yticks(range(len(ranked)), [s.overrides or "all folds" for s in ranked])
+    axes.set_yticks(range(len(ranked)), [s.overrides or "all runs" for s in ranked])
     axes.set(xlabel=f"validation {label}, last epoch", ylim=(-0.5, len(ranked) - 0.5))
     axes.grid(axis="x")
+    return figure
+
+
+def draw_histories(histories: Mapping[str, Sequence[Sequence[Row]]], monitor: str) -> Figure:
+    """Draws training loss and monitored score over the epochs, a color for each choice of options.
+
+    Args:
+        histories: The logs of the runs of each choice, one line each.
+        monitor: The score's column.
+    """
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for index, (name, runs) in enumerate(histories.items()):
+        for number, history in enumerate(runs):
+            epochs, label = [row["epoch"] for row in history], (name or "all runs") * (not number)
+            for axes, key in ((left, "train_loss"), (right, monitor)):
+                values = [row[key] for row in history]
+                axes.plot(epochs, values, color=f"C{index}", label=label or None, alpha=0.7)
+    left.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    right.set(xlabel="epoch", ylabel=f"validation {monitor}")
+    right.legend()
     return figure
 
 
@@ -104,13 +140,14 @@ def write(folder: Path, results: Sequence[Result], metrics: Mapping[str, str]) -
     summaries = summarize(results, metrics)
     text = table(summaries, metrics)
     rows: list[dict[str, float | str]] = []
-    for overrides, fold, row in results:
+    for result in results:
         about: dict[str, float | str] = {
-            "overrides": overrides,
-            "fold": fold,
-            "epochs": row["epoch"],
+            "overrides": result.overrides,
+            "fold": result.fold,
+            "seed": result.seed,
+            "epochs": result.row["epoch"],
         }
-        rows.append(about | {key: row[key] for key in metrics})
+        rows.append(about | {key: result.row[key] for key in metrics})
     write_csv(folder / "trials.csv", rows)
     with atomic_write(folder / "trials.md") as part:
         part.write_text(text + "\n", "utf-8")

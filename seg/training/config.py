@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from seg.imaging.letterbox import Size
@@ -91,8 +92,8 @@ class OptimConfig(Options):
         epochs: Number of epochs.
         patience: Epochs in a row without a better score of the validation images after which
             training stops; 0 goes on to the last.
-        lr: Learning rate of AdamW after the warm-up.
-        weight_decay: Weight decay of AdamW.
+        lr: Learning rate after the warm-up.
+        weight_decay: Weight decay.
         scheduler: One of `seg.training.schedule`.
         scheduler_epochs: Epochs at which `step` divides the rate by ten.
         warmup: Steps of linear warm-up.
@@ -108,8 +109,8 @@ class OptimConfig(Options):
     patience: int = option(
         0, "epochs without a better score before it stops, 0: never", int, NOT_NEGATIVE
     )
-    lr: float = option(1e-3, "learning rate of AdamW", float, POSITIVE, is_main=True)
-    weight_decay: float = option(1e-4, "weight decay of AdamW", float, NOT_NEGATIVE)
+    lr: float = option(1e-3, "learning rate", float, POSITIVE, is_main=True)
+    weight_decay: float = option(1e-4, "weight decay", float, NOT_NEGATIVE)
     scheduler: str = option(
         "none", "of the learning rate; step where no name follows", str, one_of(*SCHEDULERS),
         nargs="?", const="step", choices=SCHEDULERS, metavar=None,
@@ -153,6 +154,11 @@ class TrainingConfig(Options):
     @abstractmethod
     def for_arch(cls, arch: str) -> Self:
         """Returns the choices that suit an architecture."""
+
+    @classmethod
+    def for_choices(cls, arch: str, given: Mapping[str, Any]) -> Self:
+        """Returns the choices that suit an architecture and what was given, by field."""
+        return cls.for_arch(arch)
 
     @classmethod
     def recipes(cls) -> dict[str, dict[str, Any]]:

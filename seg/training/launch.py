@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
+from seg.files.atomic import atomic_write
 from seg.models.nets import check_arch
 from seg.runtimes.pytorch import pick_device
 from seg.training.autocast import resolve
-from seg.training.commands import Command, config_of
-from seg.training.comparison import Result, write
+from seg.training.commands import Command, variants_of
+from seg.training.comparison import Result, draw_histories, write
 from seg.training.curves import draw_curves
 from seg.training.init_weights import check_init
 from seg.training.memory import translate_oom
@@ -40,17 +41,18 @@ def launch(command: Command, args: argparse.Namespace) -> str:
     """
     module, _, name = command.task.partition(":")
     task_type: type[Any] = getattr(importlib.import_module(module), name)  # of a Task
-    config = config_of(command, args)
+    configs = variants_of(command, args)
+    config = next(iter(configs.values()))
     check_arch(config.model.arch, task_type.task)
     if config.model.init and not args.resume:
         check_init(Path(config.model.init), config.model.arch)
     folder, device = args.output or Path("runs") / config.model.arch, pick_device(args.device)
     sets = task_type.open_sets(config, args.cache_dir)
-    task_type.check_data(sets)
-    trials = plan(config, sets, folder, args.sweep, args.folds or 0)
+    task_type.check_data(sets, config)
+    trials = plan(configs, sets, folder, args.sweep, args.folds or 0, args.seeds or ())
     for trial in trials:
         task_type.check_split(trial.sets)
-    is_many = bool(args.folds or args.sweep)
+    is_many = bool(args.folds or args.sweep or args.seeds or args.compare)
     runs = [Run(trial.folder, task_type.monitor) for trial in trials]
     results: list[Result] = []
     with locked(folder):
@@ -65,8 +67,23 @@ def launch(command: Command, args: argparse.Namespace) -> str:
             loggers = [TensorBoardLogger(run.folder / "tensorboard")] if args.tensorboard else []
             with translate_oom(trial.config.step_size, run.folder):
                 row = train(trainer, loggers)[-1]
-            results.append((trial.overrides, trial.fold, row))
-        return write(folder, results, task_type.metrics) if is_many else str(runs[0].result)
+            results.append(Result(trial.overrides, trial.fold, row, trial.config.optim.seed))
+        return compare(folder, results, runs, task_type) if is_many else str(runs[0].result)
+
+
+def compare(
+    folder: Path, results: Sequence[Result], runs: Sequence[Run], task_type: type[Any]
+) -> str:
+    """Writes what several trainings scored, as tables and as plots; returns the tables."""
+    by_options: dict[str, list[Run]] = {}
+    for result, run in zip(results, runs, strict=True):
+        by_options.setdefault(result.overrides, []).append(run)
+    histories = {name: [run.history for run in group] for name, group in by_options.items()}
+    with atomic_write(folder / "histories.png") as part:
+        draw_histories(histories, task_type.monitor).savefig(part, dpi=100)
+    folders = {name: [run.folder for run in group] for name, group in by_options.items()}
+    tables = [write(folder, results, task_type.metrics), task_type.compare(folders, folder)]
+    return "\n\n".join(text for text in tables if text)
 
 
 def report_start(trainer: Trainer, device: torch.device, place: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from seg.models.backbones.base import Backbone
 from seg.models.base import Net
 
 
@@ -33,18 +34,40 @@ def trained_names(net: nn.Module) -> set[str]:
     return set(net.state_dict()) - frozen
 
 
-def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    net: nn.Module, weight_decay: float, layer_decay: float = 1.0
+) -> list[dict[str, Any]]:
     """Returns an optimizer's parameter groups; norms, biases and frozen parts have no decay.
 
     Decay pulls the scale of a norm and an offset towards 0, which regularizes nothing: only what
     is multiplied with, of two dimensions and more, decays (He et al., 2019, section 3.1).
+
+    Args:
+        net: The network.
+        weight_decay: Of what decays.
+        layer_decay: Factor of the learning rate from each block of a backbone to the one before it
+            (Clark et al., 2020); a group has its product as `lr_scale`.
     """
-    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    scales = _lr_scales(net, layer_decay)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            place = scales.get(name, 1.0), parameter.ndim > 1
+            groups.setdefault(place, []).append(parameter)
+    return [
+        {"params": found, "weight_decay": weight_decay * has_decay, "lr_scale": scale}
+        for (scale, has_decay), found in sorted(groups.items(), key=lambda group: group[0])[::-1]
     ]
-    return [group for group in groups if group["params"]]
+
+
+def _lr_scales(net: nn.Module, layer_decay: float) -> dict[str, float]:
+    """Returns the factors of the learning rate of a network's backbones, by name."""
+    return {
+        f"{prefix}.{name}": layer_decay ** (part.num_blocks + 1 - part.block_of(name))
+        for prefix, part in net.named_modules()
+        if isinstance(part, Backbone)
+        for name, _ in part.named_parameters()
+    }
 
 
 class AveragedNet:

@@ -57,13 +57,15 @@ def option(
         is_size: Whether the flag takes width and height; the field has the height first.
         argument: Further arguments of `add_argument`, such as `nargs`.
     """
+    if "action" in argument:
+        argument = {"type": None, "metavar": None, **argument}
     metadata = {
         "text": text,
         "check": check,
         "flag": flag,
         "is_main": is_main,
         "is_size": is_size,
-        "argument": {"type": kind, "metavar": metavar, **argument},
+        "argument": {"type": kind, "metavar": metavar} | argument,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -210,7 +212,7 @@ def given_values(args: argparse.Namespace, options: type[Options]) -> dict[str, 
 
 def _shown(value: Any, is_size: bool) -> str:
     """Returns a default for the help; empty where the help says it in words."""
-    if value is None or value in ([], ""):
+    if value is None or value is False or value in ([], ""):
         return ""
     if isinstance(value, list):
         return " ".join(map(str, value[::-1] if is_size else value))

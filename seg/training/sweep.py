@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,21 +91,40 @@ def folds(sets: Sequence[DataSet], count: int) -> list[tuple[DataSet, ...]]:
 
 
 def plan(
-    config: TrainingConfig,
+    configs: Mapping[str, TrainingConfig],
     sets: Sequence[DataSet],
     folder: Path,
     sweep: Sequence[str] = (),
     num_folds: int = 0,
+    seeds: Sequence[int] = (),
 ) -> list[Trial]:
-    """Returns every training of a sweep and its folds; raises as `grid` and `folds` do."""
+    """Returns every training of all variants, options, folds and seeds.
+
+    Args:
+        configs: The variants by name; a name may be empty.
+        sets: The data.
+        folder: Holds the folders of all runs.
+        sweep: As of `grid`.
+        num_folds: As of `folds`; 0 keeps the data's own split.
+        seeds: Seeds of a training each; empty keeps the configuration's own.
+
+    Raises:
+        SpecMismatch: As of `grid`.
+        DataError: As of `folds`.
+    """
     splits = folds(sets, num_folds) if num_folds else [tuple(sets)]
     trials = []
-    for overrides in grid(sweep, config):
-        name = " ".join(f"{key}={value}" for key, value in overrides.items())
-        for fold, split in enumerate(splits, 1 if num_folds else 0):
-            parts = [name.replace(" ", ",")] * bool(name) + [f"fold{fold}"] * bool(fold)
-            changed = config.with_changes(overrides)
-            trials.append(Trial(name, fold, changed, split, folder.joinpath(*parts)))
+    for variant, config in configs.items():
+        for overrides in grid(sweep, config):
+            pairs = [f"{key}={value}" for key, value in overrides.items()]
+            name = " ".join([variant] * bool(variant) + pairs)
+            for fold, split in enumerate(splits, 1 if num_folds else 0):
+                for seed in seeds or (None,):
+                    changes = overrides if seed is None else {**overrides, "seed": seed}
+                    parts = [name.replace(" ", ",")] * bool(name) + [f"fold{fold}"] * bool(fold)
+                    parts += [f"seed{seed}"] * (seed is not None)
+                    changed = config.with_changes(changes)
+                    trials.append(Trial(name, fold, changed, split, folder.joinpath(*parts)))
     return trials
 
 
@@ -118,4 +137,5 @@ def _readers(config: TrainingConfig) -> dict[str, Callable[[str], Any]]:
         if field.name in known
         and field.name not in UNSWEPT
         and field.metadata["argument"].get("nargs") in (None, "?")
+        and "action" not in field.metadata["argument"]
     }

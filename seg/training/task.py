@@ -31,7 +31,7 @@ class Task(Protocol):
         """
 
     @classmethod
-    def check_data(cls, sets: Sequence[DataSet]) -> None:
+    def check_data(cls, sets: Sequence[DataSet], config: Any) -> None:
         """Reads all data once, logs what is odd; raises DataError where it is faulty."""
 
     @classmethod
@@ -80,6 +80,18 @@ class Task(Protocol):
 
     def optimizer(self, net: Net) -> Optimizer:
         """Makes what optimizes a network; the rate of a group is multiplied by its `lr_scale`."""
+
+    @classmethod
+    def compare(cls, runs: Mapping[str, Sequence[Path]], folder: Path) -> str:
+        """Compares variants of a training beyond their logs; writes into a folder.
+
+        Args:
+            runs: The folders of the runs of each variant, by its options.
+            folder: That of all runs.
+
+        Returns:
+            What to print; empty where there is nothing to add.
+        """
 
     def draw(self, net: Net, folder: Path) -> None:
         """Draws examples of the network's predictions into the run's folder."""

@@ -14,7 +14,8 @@ from seg.predictors.open import open_predictor
 from seg.progress import track
 from seg.results import Float32, UInt8
 from seg.runtimes.base import Runtime
-from seg.spec import EMBEDDING, SEGMENTATION
+from seg.spec import CLASSIFICATION, EMBEDDING, SEGMENTATION
+from seg.verification.class_agreement import compare_classes
 from seg.verification.feature_agreement import compare_features
 from seg.verification.fitted_runtime import ReferenceRuntime
 from seg.verification.mask_agreement import compare_masks
@@ -39,6 +40,7 @@ Measure = Callable[[Sequence[tuple[Any, Any]]], Agreement]
 AGREEMENTS: dict[str, Measure] = {
     SEGMENTATION: compare_masks,
     EMBEDDING: compare_features,
+    CLASSIFICATION: compare_classes,
 }
 
 

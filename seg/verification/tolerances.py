@@ -20,6 +20,8 @@ class Tolerances:
         feature_error: As `score_error`, of features: a deep map of many channels, most of them 0,
             with nothing behind it that averages.
         feature_cosine: Least cosine of an image's features.
+        top1_ratio: Least ratio between the probabilities of two classes that may change places.
+        probability_distance: Most that the probability of a class may be off.
     """
 
     score_error: float
@@ -29,6 +31,8 @@ class Tolerances:
     boundary_f: float
     feature_error: float
     feature_cosine: float
+    top1_ratio: float
+    probability_distance: float
 
     def largest_error(self, task: str) -> float:
         """Returns `score_error`, or what a task has in its place."""
@@ -54,6 +58,8 @@ TOLERANCES: Mapping[str, Tolerances] = {
         boundary_f=0.999,
         feature_error=1e-3,
         feature_cosine=0.99999,
+        top1_ratio=0.999,
+        probability_distance=1e-3,
     ),
     "float16": Tolerances(
         score_error=1e-2,
@@ -63,6 +69,8 @@ TOLERANCES: Mapping[str, Tolerances] = {
         boundary_f=0.99,
         feature_error=2e-2,
         feature_cosine=0.999,
+        top1_ratio=0.99,
+        probability_distance=1e-2,
     ),
     "bfloat16": Tolerances(
         score_error=5e-2,
@@ -72,6 +80,8 @@ TOLERANCES: Mapping[str, Tolerances] = {
         boundary_f=0.95,
         feature_error=0.1,
         feature_cosine=0.98,
+        top1_ratio=0.9,
+        probability_distance=5e-2,
     ),
     "int8": Tolerances(
         score_error=1e-1,
@@ -81,6 +91,8 @@ TOLERANCES: Mapping[str, Tolerances] = {
         boundary_f=0.7,
         feature_error=0.1,
         feature_cosine=0.95,
+        top1_ratio=0.8,
+        probability_distance=0.1,
     ),
 }
 # Least share of the pixels that must keep their class where the padding is the mean color in whole

@@ -10,7 +10,7 @@ import pytest
 from seg import cli
 from seg.data import open_dataset
 from seg.errors import DataError, SpecMismatch
-from seg.training.comparison import T_975, mean_and_margin, summarize, table
+from seg.training.comparison import T_975, Result, mean_and_margin, summarize, table
 from seg.training.run import Run
 from seg.training.sweep import folds, grid, plan
 from seg.training.tasks.segmentation import SegmentationTask
@@ -91,7 +91,7 @@ def test_a_sweep_that_makes_no_sense_is_said(text, said):
 
 
 def test_each_trial_has_its_folder_and_its_choices(discs, tmp_path):
-    trials = plan(CONFIG, [open_dataset(str(discs))], tmp_path, ["lr=0.1,0.2"], 2)
+    trials = plan({"": CONFIG}, [open_dataset(str(discs))], tmp_path, ["lr=0.1,0.2"], 2)
     assert [(t.overrides, t.fold, t.config.optim.lr) for t in trials] == [
         ("lr=0.1", 1, 0.1),
         ("lr=0.1", 2, 0.1),
@@ -99,18 +99,19 @@ def test_each_trial_has_its_folder_and_its_choices(discs, tmp_path):
         ("lr=0.2", 2, 0.2),
     ]
     assert trials[3].folder == tmp_path / "lr=0.2" / "fold2"
-    (alone,) = plan(CONFIG, [open_dataset(str(discs))], tmp_path)
+    (alone,) = plan({"": CONFIG}, [open_dataset(str(discs))], tmp_path)
     assert alone.folder == tmp_path and alone.config == CONFIG and not alone.overrides
 
 
 def test_the_table_ranks_by_the_mean_over_the_folds():
-    results = [("a", 1, row(0.5)), ("a", 2, row(0.7)), ("b", 1, row(0.9)), ("b", 2, row(0.9))]
+    scored = ("a", 1, 0.5), ("a", 2, 0.7), ("b", 1, 0.9), ("b", 2, 0.9)
+    results = [Result(name, fold, row(iou)) for name, fold, iou in scored]
     lines = table(summarize(results, METRICS), METRICS).splitlines()
     margin = 12.706 * math.sqrt(0.02) / math.sqrt(2)
     assert lines[2].startswith("| b | 2 | 0.9000 ± 0.0000 | 0.5000 ± 0.0000 |")
     assert lines[3].startswith(f"| a | 2 | 0.6000 ± {margin:.4f} |")
     assert "Student's t" in lines[-1]
-    alone = table(summarize([("", 0, row(0.5))], METRICS), METRICS).splitlines()
+    alone = table(summarize([Result("", 0, row(0.5))], METRICS), METRICS).splitlines()
     assert alone[2] == "| - | 1 | 0.5000 | 0.5000 | 0.9000 | 1.0000 |" and len(alone) == 3
 
 

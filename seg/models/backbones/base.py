@@ -73,3 +73,15 @@ class Backbone(nn.Module):
     @abstractmethod
     def load_official(self, state: Mapping[str, Tensor]) -> None:
         """Replaces the weights by tensors of the same names and shapes as `official_state`'s."""
+
+    @property
+    @abstractmethod
+    def num_blocks(self) -> int:
+        """Returns how many blocks follow each other."""
+
+    @abstractmethod
+    def block_of(self, name: str) -> int:
+        """Returns the place of a tensor of `state_dict`: 0 is before the blocks, 1 the first one.
+
+        What follows the last block is at `num_blocks + 1`.
+        """

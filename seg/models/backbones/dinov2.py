@@ -50,3 +50,15 @@ class DinoBackbone(Backbone):
     def load_official(self, state: Mapping[str, Tensor]) -> None:
         """Takes tensors as the weights; they are not copied."""
         self.vit.load_state_dict(state, assign=True)
+
+    @property
+    def num_blocks(self) -> int:
+        """Returns the depth."""
+        return self.vit.config.depth
+
+    def block_of(self, name: str) -> int:
+        """Returns the place of a tensor; see `Backbone`."""
+        _, part, *rest = name.split(".")
+        if part == "blocks":
+            return int(rest[0]) + 1
+        return self.num_blocks + 1 if part == "norm" else 0

@@ -140,6 +140,16 @@ class EfficientNetLite0(Backbone):
         own = {name: state[_official_name(name)] for name in self.state_dict()}
         self.load_state_dict(own, assign=True)
 
+    @property
+    def num_blocks(self) -> int:
+        """Returns the number of stages."""
+        return len(STAGES)
+
+    def block_of(self, name: str) -> int:
+        """Returns the place of a tensor, where a stage is a block; see `Backbone`."""
+        part, number, *_ = name.split(".")
+        return 0 if part == "stem" else int(number) + 1
+
 
 def _official_name(name: str) -> str:
     """Translates a tensor's name."""

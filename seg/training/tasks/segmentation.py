@@ -84,7 +84,7 @@ class SegmentationTask:
         return sets
 
     @classmethod
-    def check_data(cls, sets: Sequence[DataSet]) -> None:
+    def check_data(cls, sets: Sequence[DataSet], config: SegmentationConfig) -> None:
         """Logs what the data sets hold and what is odd; raises DataError where it is faulty."""
         for data in sets:
             log.info(
@@ -163,6 +163,11 @@ class SegmentationTask:
         """As of `Task`: AdamW."""
         optim = self.config.optim
         return torch.optim.AdamW(parameter_groups(net, optim.weight_decay), optim.lr)
+
+    @classmethod
+    def compare(cls, runs: Mapping[str, Sequence[Path]], folder: Path) -> str:
+        """As of `Task`: the logs say all."""
+        return ""
 
     def draw(self, net: Net, folder: Path) -> None:
         """As of `Task`."""

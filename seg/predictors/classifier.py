@@ -1,0 +1,33 @@
+"""Classifier: a frame in, the probabilities of its classes out, on any engine."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from seg.errors import SpecMismatch
+from seg.imaging.fits import Fit
+from seg.predictors.base import Predictor
+from seg.results import Classification, Float32, UInt8
+from seg.spec import CLASSIFICATION
+
+
+class Classifier(Predictor[Classification]):
+    """Classifies frames of any size with one model; arguments and errors as of `Predictor`."""
+
+    task = CLASSIFICATION
+    fits = ("center_crop", "letterbox")
+
+    def _predict(self, images: Sequence[UInt8], fits: Sequence[Fit]) -> list[Classification]:
+        scores, classes = self.run(self._pack_all(images, fits)), self.output.classes
+        if scores.shape[1:] != (len(classes),):
+            raise SpecMismatch(
+                f"Expected scores (B, {len(classes)}), one for each class; the model returns "
+                f"{scores.shape}."
+            )
+        return [Classification(row, classes) for row in probabilities(scores)]
+
+
+def probabilities(scores: Float32) -> Float32:
+    """Returns the softmax over the last axis, `(..., C)` -> the same shape."""
+    shifted = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(-1, keepdims=True), np.float32)
