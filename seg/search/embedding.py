@@ -36,6 +36,7 @@ class ImageEmbedding:
         self.source = VectorSource(
             arch=spec.arch,
             weights_id=spec.weights_id,
+            layers=" ".join(map(str, spec.layers)),
             pooling=pooling,
             fit=spec.fit,
             input_hw=embedder.input_hw,

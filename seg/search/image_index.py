@@ -55,6 +55,7 @@ class VectorSource:
     Attributes:
         arch: The backbone's name.
         weights_id: Hash of the backbone's weights.
+        layers: Numbers of the layers that are read; empty where there is no choice.
         pooling: Which vector of an image: `cls` or `mean`.
         fit: How images are fitted, such as `letterbox`.
         input_hw: Into what size, height first.
@@ -63,6 +64,7 @@ class VectorSource:
 
     arch: str
     weights_id: str
+    layers: str
     pooling: str
     fit: str
     input_hw: tuple[int, int]

@@ -12,6 +12,7 @@ from seg.search.image_index import ImageIndex, VectorSource
 SOURCE = VectorSource(
     arch="thumbnail",
     weights_id="0123456789abcdef" * 4,
+    layers="11",
     pooling="cls",
     fit="letterbox",
     input_hw=(8, 8),

@@ -77,7 +77,13 @@ def test_an_index_of_another_version_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("weights_id", "f" * 64), ("input_hw", (8, 16)), ("pooling", "mean"), ("fit", "center_crop")],
+    [
+        ("weights_id", "f" * 64),
+        ("layers", "9"),
+        ("input_hw", (8, 16)),
+        ("pooling", "mean"),
+        ("fit", "center_crop"),
+    ],
 )
 def test_vectors_of_another_source_are_refused_in_one_line(field: str, value: object) -> None:
     other = dataclasses.replace(SOURCE, **{field: value})
