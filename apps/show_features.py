@@ -13,6 +13,7 @@ A model comes from export/from_official.py --backbone NAME. See docs/features.md
 """
 
 import argparse
+import contextlib
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from seg import cli
 from seg.cli import media
-from seg.errors import SourceError, SpecMismatch
+from seg.errors import DataError, SourceError, SpecMismatch
 
 if TYPE_CHECKING:
     from seg.features.views import View
@@ -134,7 +135,7 @@ def _view(args: argparse.Namespace, source: "Source", embedder: "Embedder") -> "
         if args.basis:
             raise SpecMismatch(f"No basis at {args.basis}; make it of images or a video first.")
         return None
-    images = _first(args.input) if args.query else _spread(args.input)
+    images = _first(args) if args.query else _spread(args)
     if not images:
         raise SourceError(f"No image of {args.input} can be read; expected one to show.")
     found = [embedder(image) for image in images]
@@ -159,15 +160,24 @@ def _fit(args: argparse.Namespace, found: "Sequence[Features]") -> "View":
     return PcaView.fit(grids, is_whole=args.whole)
 
 
-def _first(text: str) -> "list[UInt8]":
-    with media.open_input(text) as source:
+def _first(args: argparse.Namespace) -> "list[UInt8]":
+    with media.open_input(args.input, args.recursive) as source:
         return [frame.image for frame in itertools.islice(source, 1)]
 
 
-def _spread(text: str) -> "list[UInt8]":
+def _spread(args: argparse.Namespace) -> "list[UInt8]":
     """Reads images, or frames, spread evenly."""
-    with media.open_input(text) as source:
+    from seg.imaging.image_io import read_image
+    from seg.video.image_folder import ImageFolder
+
+    with media.open_input(args.input, args.recursive) as source:
         step = max(1, -(-(source.num_frames or NUM_FITTED) // NUM_FITTED))
+        if isinstance(source, ImageFolder):  # which reads only those that are taken
+            images = []
+            for path in [*source.paths.values()][::step]:
+                with contextlib.suppress(DataError):  # the run names it
+                    images.append(read_image(path))
+            return images
         return [frame.image for frame in itertools.islice(source, 0, NUM_FITTED * step, step)]
 
 

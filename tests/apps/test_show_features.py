@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from seg import cli
-from seg.video.base import Frame, Processed
+from seg.cli import media
+from seg.video.base import Frame, Processed, Source
 from seg.video.recorder import Mp4Writer
 from seg.video.sources import VideoFile
 from tests.apps.test_evaluate import write_embedding
@@ -100,6 +101,47 @@ def test_a_video_keeps_its_frames_and_says_how_colors_change(app, model, tmp_pat
     assert report["share_of_static_pixels"] > 0.9
     with VideoFile(tmp_path / "out.mp4") as video:
         assert sum(1 for _ in video) == 12
+
+
+class Camera(Source):
+    """Six photos, live."""
+
+    live = True
+
+    def __iter__(self):
+        for index in range(6):
+            yield Frame(photo(index), index, index / 25)
+
+    def close(self):
+        pass
+
+
+def test_a_camera_takes_the_colors_of_its_first_frame(app, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(media, "open_input", lambda *words: Camera())
+    assert run(app, model, 0, "--output", tmp_path / "out.mp4", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["frames_written"] >= 1
+    with VideoFile(tmp_path / "out.mp4") as video:
+        assert video.frame_hw == (240, 320)
+
+
+def test_a_camera_has_no_basis_to_keep(app, model, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(media, "open_input", lambda *words: Camera())
+    assert run(app, model, 0, "--basis", tmp_path / "none.npz") == 1
+    assert "make it of images or a video first" in caplog.text
+
+
+def test_an_image_that_cannot_be_read_is_named_and_the_others_drawn(
+    app, model, photos, tmp_path, caplog
+):
+    (photos / "cut.png").write_bytes((photos / "0.png").read_bytes()[:99])
+    assert run(app, model, photos, "--output", tmp_path / "out") == 1
+    assert caplog.text.count("cut.png: not an image, or damaged") == 1
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    for path in photos.glob("[0-2].png"):
+        path.unlink()
+    assert run(app, model, photos, "--output", tmp_path / "none") == 1
+    assert "can be read; expected one to show" in caplog.text
 
 
 @pytest.mark.parametrize(
