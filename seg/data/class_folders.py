@@ -142,12 +142,12 @@ def refuse_duplicates(data: ClassDataSet, allow: bool = False) -> tuple[str, ...
     found = find_duplicates(data)
     if not found:
         return ()
-    head = f"{len(found)} images are in both splits, or in two classes"
+    head = f"Images that are in both splits, or in two classes: {len(found)}"
     if allow:
-        return (f"{head}, such as: {found[0]}",)
+        return (f"{head}, such as {found[0]}",)
     more = [f"... and {len(found) - MAX_LISTED} more"] if len(found) > MAX_LISTED else []
     remedy = "what is learned by heart would count; remove them, or add --allow-duplicates"
-    raise DataError(f"{head}: {remedy}:", [*found[:MAX_LISTED], *more])
+    raise DataError(f"{head}; {remedy}:", [*found[:MAX_LISTED], *more])
 
 
 def _find_classes(folder: Path, options: DataOptions) -> dict[str, Sequence[Path]]:

@@ -38,7 +38,7 @@ def principal_components(vectors: Float32, count: int) -> tuple[Float32, Float32
     if not 0 < count <= min(len(vectors) - 1, vectors.shape[1]):
         raise SpecMismatch(
             f"{count} components need at least {count + 1} vectors of {count}; got "
-            f"{len(vectors)} of {vectors.shape[1]}."
+            f"{len(vectors)} of {vectors.shape[1]}. Take more images, or larger ones."
         )
     mean = vectors.mean(0, dtype=np.float64)
     centered = vectors - mean

@@ -20,6 +20,7 @@ from seg.results import Float32, UInt8
 FORMAT = "dinoseg feature view 1"
 ROUNDS = 5  # of k-means, from other centers; the best is taken
 STEPS = 50
+MAX_CLUSTERS = 255  # labels are bytes
 
 
 class View(Protocol):
@@ -51,12 +52,13 @@ class KMeansView:
         """Finds the clusters of the patches `(h, w, D)` of some images; the largest comes first.
 
         Raises:
-            SpecMismatch: There are fewer patches than clusters.
+            SpecMismatch: There are fewer patches than clusters, or more than 255 clusters.
         """
         vectors = normalized(thinned(grids))
-        if not 1 <= num_clusters <= len(vectors):
+        most = min(len(vectors), MAX_CLUSTERS)
+        if not 1 <= num_clusters <= most:
             raise SpecMismatch(
-                f"Expected 1 to {len(vectors)} clusters, the number of patches; got {num_clusters}."
+                f"Expected 1 to {most} clusters of {len(vectors)} patches; got {num_clusters}."
             )
         cv2.setRNGSeed(0)
         criteria = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, STEPS, 1e-4)

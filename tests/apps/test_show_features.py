@@ -152,7 +152,7 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_drawn(
         (["--view", "kmeans", "--query", "1", "1"], "go together"),
         (["--whole", "--query", "1", "1"], "--whole is of --view pca"),
         (["--clusters", "3"], "--clusters is of --view kmeans"),
-        (["--view", "kmeans", "--clusters", "9999"], "clusters, the number of patches; got 9999"),
+        (["--view", "kmeans", "--clusters", "9999"], "clusters of 1200 patches; got 9999"),
     ],
 )
 def test_flags_that_make_no_sense_are_one_line(app, model, photos, words, said, caplog):

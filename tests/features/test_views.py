@@ -77,5 +77,7 @@ def test_files_that_are_no_view_are_one_line(grids, tmp_path):
             load_view(path, "one")
     with pytest.raises(ArtifactError, match="No basis at"):
         load_view(tmp_path / "none.npz", "one")
-    with pytest.raises(SpecMismatch, match="1 to 192 clusters, the number of patches; got 193"):
+    with pytest.raises(SpecMismatch, match="1 to 192 clusters of 192 patches; got 193"):
         KMeansView.fit(grids[0], 193)
+    with pytest.raises(SpecMismatch, match="1 to 255 clusters of 384 patches; got 256"):
+        KMeansView.fit(grids[0] * 2, 256)
