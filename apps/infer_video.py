@@ -22,6 +22,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--input", required=True, type=Path, metavar="FILE", help="a video")
     parser.add_argument("--output", type=Path, metavar="FILE", help="an .mp4")
     cli.add_model_flags(parser)
+    cli.add_tasks_flag(parser)
+    text = "also write what was found in each frame as a line of JSON"
+    parser.add_argument("--save-results", type=Path, metavar="FILE", help=text)
     cli.add_drawing_flags(parser)
     show = argparse.BooleanOptionalAction
     parser.add_argument("--show", action=show, default=False, help="watch it while it runs")
@@ -39,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seg.video.pipeline import Pipeline
     from seg.video.progress import Progress
     from seg.video.recorder import Mp4Writer
+    from seg.video.result_lines import ResultLines
     from seg.video.sinks import MaskFolder
     from seg.video.sources import VideoFile
     from seg.video.window import Window
@@ -48,16 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     meter = Meter()
     with ExitStack() as stack:
         source = stack.enter_context(VideoFile(args.input))
-        predictor = stack.enter_context(cli.open_predictor(args))
+        predictors = cli.open_tasks(args, stack)
         sinks: list[Sink] = [Progress(source)]
         if args.show:
             sinks.append(stack.enter_context(Window("dinoseg")))
         if args.save_masks:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
+        if args.save_results:
+            tasks = tuple(cli.tasks_of(predictors))
+            sinks.append(stack.enter_context(ResultLines(args.save_results, args.overwrite, tasks)))
         writer = Mp4Writer(output, args.overwrite, source.path, source.fps, meter)
         sinks.append(stack.enter_context(writer))
-        cli.note(f"{args.model}: {predictor.description}")
-        pipeline = Pipeline([predictor], cli.overlay_of(args), meter, show_fps=args.show)
+        cli.note(f"{args.model}: {cli.described(predictors)}")
+        pipeline = Pipeline(predictors, cli.overlay_of(args), meter, show_fps=args.show)
         report = loop.run(source, pipeline, sinks, meter)
     files = {"output": [output], "masks": [args.save_masks] if args.save_masks else []}
     return cli.show_results(files, report, [report.damage] if report.damage else [], args.json)

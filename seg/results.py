@@ -44,6 +44,10 @@ class Mask:
         """Returns the fraction of the frame, 0..1, that the class called `name` covers."""
         return float(self.of(name).mean())
 
+    def to_dict(self) -> dict[str, float]:
+        """Returns the fraction of the frame that each class covers, without the background."""
+        return {name: round(self.area_fraction(name), 6) for name in self.classes[1:]}
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Features:
@@ -104,6 +108,10 @@ class Features:
         vector = self.cls if pooling == "cls" else mean_of_patches(self.patches, self.whole_hw)
         length = np.linalg.norm(vector)
         return np.asarray(vector / length if length else vector.copy(), np.float32)
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Returns the vector of length 1 for the image, as `vector`."""
+        return {"vector": [round(float(value), 6) for value in self.vector()]}
 
     def patch_at(self, row: float, column: float) -> tuple[int, int]:
         """Returns the patch that shows a pixel of the image: its row and column in the grid.

@@ -44,12 +44,15 @@ class Output:
         classes: Class names; the index is the label. Empty where the task has none.
         mean_of: The output of which this one is the mean over all places, padding included; empty
             where it is computed otherwise. Files name it only where it is set.
+        layers: The backbone layers that it is computed from, where the network reads more of them
+            for others; empty: all that the network reads. Files name them only where they are set.
     """
 
     name: str
     task: str
     classes: tuple[str, ...] = ()
     mean_of: str = ""
+    layers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -176,8 +179,9 @@ class ModelSpec:
         values = dataclasses.asdict(self)
         # Without what is not set, so that older versions read the files of masks.
         for output in values["outputs"]:
-            if not output["mean_of"]:
-                del output["mean_of"]
+            for name in ("mean_of", "layers"):
+                if not output[name]:
+                    del output[name]
         if not values["head"]:
             del values["head"]
         return json.dumps(values)

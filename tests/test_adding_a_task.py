@@ -83,9 +83,8 @@ class MeanColor:
 class ColorPredictor(Predictor):
     task = TASK
 
-    def _predict(self, images, letterboxes):
-        colors = self.run(self._pack_all(images, letterboxes))
-        return [MeanColor(tuple(map(float, color))) for color in colors]
+    def results_of(self, outputs, pixels, fits):
+        return [MeanColor(tuple(map(float, color))) for color in outputs[self.output.name]]
 
 
 class ColorAnnotator:

@@ -11,16 +11,21 @@ from seg.cli.flags import (
     add_engine_flags,
     add_imgsz,
     add_model_flags,
+    add_tasks_flag,
+    described,
     hw,
     open_predictor,
+    open_tasks,
     parser,
     positive_int,
+    tasks_of,
 )
 from seg.cli.logs import note
 from seg.cli.program import FAILED, INTERRUPTED, OK, run
 
 __all__ = [
     "FAILED", "INTERRUPTED", "OK", "add_drawing_flags", "add_engine_flags", "add_imgsz",
-    "add_model_flags", "check_paths_differ", "hw", "note", "open_predictor", "overlay_of", "parser",
-    "positive_int", "run", "show_results", "unit_interval",
+    "add_model_flags", "add_tasks_flag", "check_paths_differ", "described", "hw", "note",
+    "open_predictor", "open_tasks", "overlay_of", "parser", "positive_int", "run",
+    "show_results", "tasks_of", "unit_interval",
 ]  # fmt: skip

@@ -10,8 +10,11 @@ from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.kinds import Device, Engine
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from seg.imaging.letterbox import Size
     from seg.predictors.base import Predictor
+    from seg.predictors.one_pass import OnePass
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -112,6 +115,60 @@ def open_predictor(
     if args.verify:
         note(f"verified: {self_test.verify(predictor)}")
     return predictor
+
+
+def add_tasks_flag(flags: argparse.ArgumentParser) -> None:
+    """Adds `--tasks`, which `open_tasks` reads."""
+    text = "of a model with several tasks those to run, such as segmentation,embedding; default: "
+    text += "all, in one pass"
+    flags.add_argument("--tasks", type=lambda text: text.split(","), metavar="NAMES", help=text)
+
+
+def open_tasks(
+    args: argparse.Namespace, stack: "ExitStack"
+) -> "Sequence[Predictor[Any]] | OnePass":
+    """Opens the model that the flags name with the predictors of its tasks.
+
+    Args:
+        args: The flags of `add_model_flags` and `add_tasks_flag`.
+        stack: Closes the model.
+
+    Returns:
+        The predictor of a model with one task, or of one task that was asked for; else all of
+        them, which run the network once.
+    """
+    from seg.predictors.one_pass import OnePass
+    from seg.predictors.open import open_predictor as open_on
+    from seg.runtimes.open import open_runtime
+    from seg.verification import self_test
+
+    runtime = stack.enter_context(
+        open_runtime(args.model, args.device, args.runtime, args.precision, args.modes)
+    )
+    tasks = args.tasks or list(dict.fromkeys(output.task for output in runtime.spec.outputs))
+    options = {name: getattr(args, name, None) for name in ("tta", "guided")}
+    given = {name: value for name, value in options.items() if value}
+    predictors = [
+        open_on(runtime, input_hw=hw(args.imgsz), task=task, **(given if not place else {}))
+        for place, task in enumerate(tasks)
+    ]
+    if args.verify:
+        note(f"verified: {self_test.verify(predictors[0])}")
+    return predictors if len(predictors) == 1 else OnePass(predictors)
+
+
+def tasks_of(predictors: "Sequence[Predictor[Any]] | OnePass") -> Sequence[str]:
+    """Returns the tasks of what `open_tasks` returned."""
+    if isinstance(predictors, Sequence):
+        return [predictor.task for predictor in predictors]
+    return predictors.tasks
+
+
+def described(predictors: "Sequence[Predictor[Any]] | OnePass") -> str:
+    """Returns what really runs, of what `open_tasks` returned."""
+    if isinstance(predictors, Sequence):
+        return predictors[0].description
+    return predictors.description
 
 
 def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, text: str) -> None:

@@ -5,6 +5,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
+from seg.models.backbones.base import Backbone, Tokens
+
 
 class Net(nn.Module):
     """A network that can be trained, run and exported."""
@@ -16,6 +18,21 @@ class Net(nn.Module):
         Args:
             images: float32 `(B, 3, H, W)` RGB, 0..1; the stride divides both sides.
         """
+
+
+class BackboneNet(Net):
+    """A network whose outputs are computed from the tokens of a backbone."""
+
+    normalise: "Normalize"
+    backbone: Backbone
+
+    @abstractmethod
+    def from_tokens(self, tokens: Tokens) -> Tensor | tuple[Tensor, ...]:
+        """Computes the outputs from what the backbone returns for its layers."""
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """As of `Net`."""
+        return self.from_tokens(self.backbone(self.normalise(images)))
 
 
 class Normalize(nn.Module):

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from seg.errors import ArtifactError
-from seg.models.backbones.base import Backbone
-from seg.models.base import Net, Normalize
+from seg.models.backbones.base import Backbone, Tokens
+from seg.models.base import BackboneNet, Normalize
 
 MLP_WIDTH = 256
 
@@ -85,7 +85,7 @@ def check_head(name: str, is_convolutional: bool) -> None:
         )
 
 
-class ClassificationNet(Net):
+class ClassificationNet(BackboneNet):
     """Normalization, a backbone, and a head on vectors pooled from its layers.
 
     Args:
@@ -115,9 +115,9 @@ class ClassificationNet(Net):
         self.backbone = backbone
         self.head = HEADS[head](backbone.channels, has_class_token, num_classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Scores images: `(B, 3, H, W)` RGB 0..1 -> `(B, C)`, before any softmax."""
-        return self.head(self.vectors(images))  # type: ignore[no-any-return]
+    def from_tokens(self, tokens: Tokens) -> Tensor:
+        """Scores the classes, `(B, C)`, before any softmax."""
+        return self.head(self.head.pool(tokens.cls, tokens.maps[-1]))  # type: ignore[no-any-return]
 
     def vectors(self, images: Tensor) -> Tensor:
         """Returns what the head reads, `(B, F)`."""

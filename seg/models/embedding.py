@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seg.models.backbones.base import Backbone
-from seg.models.base import Net, Normalize
+from seg.models.backbones.base import Backbone, Tokens
+from seg.models.base import BackboneNet, Normalize
 
 
-class FeatureNet(Net):
+class FeatureNet(BackboneNet):
     """Normalization and a backbone; several layers of it are put side by side.
 
     Args:
@@ -29,9 +29,8 @@ class FeatureNet(Net):
         self.normalise = Normalize(mean, std)
         self.backbone = backbone
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, 3, H, W)` RGB 0..1 -> `cls` `(B, D)` and `patches` `(B, D, h, w)`."""
-        tokens = self.backbone(self.normalise(images))
+    def from_tokens(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """Returns `cls` `(B, D)` and `patches` `(B, D, h, w)`."""
         return torch.cat(tokens.cls, dim=1), torch.cat(tokens.maps, dim=1)
 
 
@@ -61,9 +60,8 @@ class PooledFeatureNet(FeatureNet):
         super().__init__(backbone, mean, std)
         self.strides = tuple(strides)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def from_tokens(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """As of `FeatureNet`; `patches` has a cell for each 16 pixels."""
-        tokens = self.backbone(self.normalise(images))
         pairs = zip(tokens.maps, self.strides, strict=True)
         patches = torch.cat([self._on_grid(*pair) for pair in pairs], dim=1)
         return torch.cat(tokens.cls, dim=1), patches

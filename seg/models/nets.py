@@ -1,15 +1,19 @@
 """The networks by task and architecture: images RGB 0..1 in, the outputs of a spec out."""
 
+import dataclasses
 from typing import Protocol
+
+import torch
 
 from seg.errors import ArtifactError, SpecMismatch
 from seg.models.backbones.base import Backbone
 from seg.models.backbones.efficientnet_lite import STRIDES
-from seg.models.backbones.registry import BACKBONES, DINOV2, EFFICIENTNET_LITE
-from seg.models.base import Net
+from seg.models.backbones.registry import BACKBONES, DINOV2, EFFICIENTNET_LITE, backbone_info
+from seg.models.base import BackboneNet, Net
 from seg.models.classification import ClassificationNet
 from seg.models.embedding import FeatureNet, PooledFeatureNet
 from seg.models.lite import EfficientNetLiteNet, LiteNet
+from seg.models.multi_task import MultiTaskNet
 from seg.models.segmentation import LinearSegmentationNet
 from seg.spec import CLASSIFICATION, EMBEDDING, SEGMENTATION, ModelSpec
 
@@ -96,10 +100,30 @@ def build_net(spec: ModelSpec, backbone: Backbone | None = None) -> Net:
     Raises:
         ArtifactError: There is no such architecture.
     """
-    # A network with outputs for several tasks is registered by all of them.
     task = "+".join(dict.fromkeys(output.task for output in spec.outputs))
+    if "+" in task:
+        return _build_multi_task(spec, backbone)
     check_arch(spec.arch, task)
     info = BACKBONES.get(spec.arch)
     if info and backbone is None:
         backbone = info.build(spec.arch, spec.layers, spec.backbone)
     return NETS[task, info.family if info else spec.arch](spec, backbone)
+
+
+def _build_multi_task(spec: ModelSpec, backbone: Backbone | None) -> Net:
+    """Builds the heads of several tasks on one backbone."""
+    backbone = backbone or backbone_info(spec.arch).build(spec.arch, spec.layers, spec.backbone)
+    parts: dict[str, BackboneNet] = {}
+    layers: dict[str, tuple[int, ...]] = {}
+    for task in dict.fromkeys(output.task for output in spec.outputs):
+        outputs = spec.outputs_for(task)
+        layers[task] = outputs[0].layers
+        alone = dataclasses.replace(spec, outputs=outputs, layers=layers[task])
+        # Heads are built for the channels of their own layers; its weights come from the file.
+        with torch.device("meta"):
+            own = backbone_info(spec.arch).build(spec.arch, layers[task] or None, "")
+        part = build_net(alone, own)
+        if not isinstance(part, BackboneNet):
+            raise SpecMismatch(f"{spec.arch} for {task} is trained as a whole; it shares nothing.")
+        parts[task] = part
+    return MultiTaskNet(backbone, parts, layers, spec.mean, spec.std)

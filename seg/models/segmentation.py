@@ -5,8 +5,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from seg.models.backbones.base import Backbone
-from seg.models.base import Net, Normalize
+from seg.models.backbones.base import Backbone, Tokens
+from seg.models.base import BackboneNet, Net, Normalize
 from seg.models.heads import BackgroundMergeHead, BNHead
 
 
@@ -26,7 +26,7 @@ class SegmentationNet(Net):
         return self.training_logits(images)[0]
 
 
-class LinearSegmentationNet(SegmentationNet):
+class LinearSegmentationNet(SegmentationNet, BackboneNet):
     """Normalization, a backbone, and a batch norm with one 1x1 convolution as the head.
 
     Args:
@@ -62,3 +62,7 @@ class LinearSegmentationNet(SegmentationNet):
     def features(self, images: Tensor) -> Tensor:
         """Returns what the head reads, `(B, channels, h, w)`."""
         return torch.cat(self.backbone(self.normalise(images)).maps, dim=1)
+
+    def from_tokens(self, tokens: Tokens) -> Tensor:
+        """Computes the logits from the maps, `(B, C, h, w)`."""
+        return self.head(torch.cat(tokens.maps, dim=1))  # type: ignore[no-any-return]

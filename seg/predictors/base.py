@@ -98,6 +98,16 @@ class Predictor(ABC, Generic[ResultT]):
         how = "fitted into" if self._fit == "letterbox" else "cropped to"
         return f"{engine}; frames {how} {width}x{height}"
 
+    @property
+    def fit_key(self) -> tuple[str, Size]:
+        """How images are fitted, and into which size; alike where it is equal."""
+        return self._fit, self.input_hw
+
+    @property
+    def is_multi_pass(self) -> bool:
+        """Whether an image takes several runs of the network."""
+        return False
+
     def __call__(self, image: UInt8) -> ResultT:
         """Predicts one image.
 
@@ -152,7 +162,10 @@ class Predictor(ABC, Generic[ResultT]):
             SpecMismatch: The outputs are not what the spec says.
             EngineFailure: The engine failed, or not every number is finite.
         """
-        made = self.runtime.run(pixels)
+        return self.outputs_in(self.runtime.run(pixels))
+
+    def outputs_in(self, made: Mapping[str, Float32]) -> dict[str, Float32]:
+        """Returns this task's outputs of all that a runtime returned; raises as `run_outputs`."""
         found = {output.name: made[output.name] for output in self.outputs}
         for array in found.values():
             self._check_scores(array)
@@ -171,14 +184,30 @@ class Predictor(ABC, Generic[ResultT]):
         self.close()
 
     @abstractmethod
+    def results_of(
+        self, outputs: Mapping[str, Float32], pixels: Float32, fits: Sequence[Fit]
+    ) -> Sequence[ResultT]:
+        """Turns what the network returned into results.
+
+        Args:
+            outputs: This task's outputs by name, of at least the images, one after the other.
+            pixels: The packed images, `(B, 3, H', W')`.
+            fits: The way of each image to the canvas.
+
+        Raises:
+            SpecMismatch: The outputs are not what the spec says.
+        """
+
     def _predict(self, images: Sequence[UInt8], fits: Sequence[Fit]) -> Sequence[ResultT]:
         """Predicts images that share a canvas, at most `MAX_BATCH`."""
+        pixels = self.pack_all(images, fits)
+        return self.results_of(self.run_outputs(pixels), pixels, fits)
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise EngineFailure("This predictor is closed; open the model again.")
 
-    def _pack_all(self, images: Sequence[UInt8], fits: Sequence[Fit]) -> Float32:
+    def pack_all(self, images: Sequence[UInt8], fits: Sequence[Fit]) -> Float32:
         """Puts images onto one canvas: `(B, 3, H', W')`, which the network takes."""
         pad_rgb = self.runtime.spec.pad_rgb
         packed = [fit.pack(image, pad_rgb) for image, fit in zip(images, fits, strict=True)]

@@ -1,13 +1,13 @@
 """Classifier: a frame in, the probabilities of its classes out, on any engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from seg.errors import SpecMismatch
 from seg.imaging.fits import Fit
 from seg.predictors.base import Predictor
-from seg.results import Classification, Float32, UInt8
+from seg.results import Classification, Float32
 from seg.spec import CLASSIFICATION
 
 
@@ -17,8 +17,11 @@ class Classifier(Predictor[Classification]):
     task = CLASSIFICATION
     fits = ("center_crop", "letterbox")
 
-    def _predict(self, images: Sequence[UInt8], fits: Sequence[Fit]) -> list[Classification]:
-        scores, classes = self.run(self._pack_all(images, fits)), self.output.classes
+    def results_of(
+        self, outputs: Mapping[str, Float32], pixels: Float32, fits: Sequence[Fit]
+    ) -> list[Classification]:
+        """As of `Predictor`."""
+        scores, classes = outputs[self.output.name], self.output.classes
         if scores.shape[1:] != (len(classes),):
             raise SpecMismatch(
                 f"Expected scores (B, {len(classes)}), one for each class; the model returns "

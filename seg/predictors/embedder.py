@@ -1,7 +1,7 @@
 """Embedder: a frame in, its features out, on any engine."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -11,7 +11,7 @@ from seg.imaging.fits import Fit
 from seg.imaging.letterbox import Size
 from seg.kinds import Device
 from seg.predictors.base import Predictor
-from seg.results import Features, Float32, UInt8, mean_of_patches
+from seg.results import Features, Float32, mean_of_patches
 from seg.runtimes.base import Runtime
 from seg.runtimes.open import EngineOptions
 from seg.spec import EMBEDDING
@@ -58,9 +58,11 @@ class Embedder(Predictor[Features]):
         outputs = {output.name: output for output in self.outputs}
         self._pools_patches = outputs["cls"].mean_of == "patches"
 
-    def _predict(self, images: Sequence[UInt8], fits: Sequence[Fit]) -> list[Features]:
-        found = self.run_outputs(self._pack_all(images, fits))
-        cls, patches = found["cls"], found["patches"]
+    def results_of(
+        self, outputs: Mapping[str, Float32], pixels: Float32, fits: Sequence[Fit]
+    ) -> list[Features]:
+        """As of `Predictor`."""
+        cls, patches = outputs["cls"], outputs["patches"]
         if cls.ndim != 2 or patches.ndim != 4 or patches.shape[:2] != cls.shape:
             raise SpecMismatch(
                 f"Expected cls (B, D) and patches (B, D, h, w); the model returns {cls.shape} and "

@@ -1,6 +1,6 @@
 """Segmenter: a frame in, a mask out, on any engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
 
@@ -79,6 +79,11 @@ class Segmenter(Predictor[Mask]):
         return super().description + "".join(extras)
 
     @property
+    def is_multi_pass(self) -> bool:
+        """Whether scales are averaged."""
+        return bool(self.tta)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class names; index 0 is the background."""
         return self.output.classes
@@ -131,6 +136,14 @@ class Segmenter(Predictor[Mask]):
         self.gpu = None  # with what it keeps on the device
         super().close()
 
+    def results_of(
+        self, outputs: Mapping[str, Float32], pixels: Float32, fits: Sequence[Fit]
+    ) -> list[Mask]:
+        """As of `Predictor`."""
+        boxes = [self.letterbox(fit.frame_hw) for fit in fits]
+        found = self._predictions(outputs[self.output.name], pixels, boxes)
+        return [Mask(self.decode([one]), self.classes) for one in found]
+
     def _predict(self, images: Sequence[UInt8], fits: Sequence[Fit]) -> list[Mask]:
         if self.tta:
             found = [self._predict_scales(image) for image in images]
@@ -149,8 +162,12 @@ class Segmenter(Predictor[Mask]):
                 self._check_scores(logits[None])
             pairs = zip(found, letterboxes, strict=True)
             return [Prediction(logits, box, labels=labels) for (logits, labels), box in pairs]
-        pixels = self._pack_all(images, letterboxes)
-        scores = self.run(pixels)
+        pixels = self.pack_all(images, letterboxes)
+        return self._predictions(self.run(pixels), pixels, letterboxes)
+
+    def _predictions(
+        self, scores: Float32, pixels: Float32, letterboxes: Sequence[Letterbox]
+    ) -> list[Prediction]:
         return [
             Prediction(scores[i], box, self._refiner(pixels[i], scores[i], box))
             for i, box in enumerate(letterboxes)

@@ -1,6 +1,6 @@
 """Pipeline: what the apps do with each frame: predict, and draw what was predicted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from seg.imaging.annotators import Caption
@@ -21,11 +21,22 @@ class FramePredictor(Protocol):
         """Predicts on uint8 `(H, W, 3)` BGR."""
 
 
+class TaskPredictor(Protocol):
+    """An image in, the results of several tasks out, from one run of a network."""
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        """The names of the results, in their order."""
+
+    def __call__(self, image: UInt8, /) -> Mapping[str, object]:
+        """Predicts on uint8 `(H, W, 3)` BGR."""
+
+
 class Pipeline:
     """Runs predictors on a frame and draws their results over it.
 
     Args:
-        predictors: One for each task.
+        predictors: One for each task, or one for all of them.
         overlay: How results are drawn.
         meter: Told how long each predictor takes, and drawing.
         show_fps: Whether the current rate is written into the image.
@@ -36,23 +47,39 @@ class Pipeline:
 
     def __init__(
         self,
-        predictors: Sequence[FramePredictor],
+        predictors: Sequence[FramePredictor] | TaskPredictor,
         overlay: Overlay,
         meter: Meter,
         show_fps: bool = False,
     ) -> None:
-        self.tasks = tuple(predictor.task for predictor in predictors)
-        self._predictors, self._overlay = predictors, overlay
+        self._predict = predictors if callable(predictors) else _Each(predictors, meter)
+        self.tasks, self._overlay = tuple(self._predict.tasks), overlay
         self._meter, self._show_fps = meter, show_fps
 
     def __call__(self, frame: Frame, /) -> Processed:
         """Returns the results, and the image with them drawn over it."""
-        results = {}
-        for predictor in self._predictors:
-            with self._meter.stage(predictor.task):
-                results[predictor.task] = predictor(frame.image)
+        if isinstance(self._predict, _Each):
+            results = self._predict(frame.image)
+        else:
+            with self._meter.stage("predict"):
+                results = self._predict(frame.image)
         fps = self._meter.fps if self._show_fps else 0.0
         caption = [Caption(f"{fps:.1f} FPS")] if fps else []
         with self._meter.stage("overlay"):
             image = self._overlay.draw(frame.image, *results.values(), *caption)
         return Processed(image, results)
+
+
+class _Each:
+    """Predictors one after the other, each timed by itself."""
+
+    def __init__(self, predictors: Sequence[FramePredictor], meter: Meter) -> None:
+        self.tasks = [predictor.task for predictor in predictors]
+        self._predictors, self._meter = predictors, meter
+
+    def __call__(self, image: UInt8) -> Mapping[str, object]:
+        results = {}
+        for predictor in self._predictors:
+            with self._meter.stage(predictor.task):
+                results[predictor.task] = predictor(image)
+        return results

@@ -21,9 +21,8 @@ class Brightness(Predictor):
 
     task = "brightness"
 
-    def _predict(self, images, letterboxes):
-        scores = self.run(self._pack_all(images, letterboxes))
-        return [self.output.classes[one.argmax()] for one in scores]
+    def results_of(self, outputs, pixels, fits):
+        return [self.output.classes[one.argmax()] for one in outputs[self.output.name]]
 
 
 def network(images):

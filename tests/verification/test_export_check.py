@@ -148,8 +148,8 @@ class ColorAgreement:
 class MeanColorPredictor(Predictor):
     task = "mean_color"
 
-    def _predict(self, images, letterboxes):
-        return self.run(self._pack_all(images, letterboxes))
+    def results_of(self, outputs, pixels, fits):
+        return outputs[self.output.name]
 
 
 def mean_color(offset=0.0, canvas_hw=None, precision="float32"):

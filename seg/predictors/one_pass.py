@@ -1,0 +1,55 @@
+"""OnePass: the results of several tasks from one run of a network with an output for each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from seg.errors import SpecMismatch
+from seg.imaging.letterbox import hw_of
+from seg.predictors.base import Predictor
+from seg.results import UInt8
+
+
+class OnePass:
+    """Predicts every task of a model on one run of it.
+
+    Args:
+        predictors: One for each task, on the same runtime, which fit images alike and run once.
+
+    Attributes:
+        predictors: As given.
+        tasks: The tasks, in their order.
+
+    Raises:
+        SpecMismatch: They have different runtimes, sizes, or ways to fit images.
+    """
+
+    def __init__(self, predictors: Sequence[Predictor[Any]]) -> None:
+        first = predictors[0]
+        for one in predictors[1:]:
+            if one.runtime is not first.runtime or one.fit_key != first.fit_key:
+                raise SpecMismatch("Tasks of one pass share a model and the way images are fitted.")
+        for one in predictors:
+            if one.is_multi_pass:
+                raise SpecMismatch(f"{one.task} runs the network several times; omit --tta.")
+        self.predictors = tuple(predictors)
+        self.tasks = tuple(one.task for one in predictors)
+
+    @property
+    def description(self) -> str:
+        """What really runs, human-readable."""
+        return f"{self.predictors[0].description}; {', '.join(self.tasks)} in one pass"
+
+    def __call__(self, image: UInt8) -> dict[str, Any]:
+        """Predicts one image, uint8 `(H, W, 3)` BGR; raises as `Predictor` does.
+
+        Returns:
+            The results by task.
+        """
+        first = self.predictors[0]
+        fit = first.fit(hw_of(image))
+        pixels = first.pack_all([image], [fit])
+        made = first.runtime.run(pixels)
+        return {
+            one.task: one.results_of(one.outputs_in(made), pixels, [fit])[0]
+            for one in self.predictors
+        }
