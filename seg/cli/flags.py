@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 from seg.cli.logs import note
 from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.kinds import Device, Engine
+from seg.spec import CLASSIFICATION, EMBEDDING, SEGMENTATION
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from seg.imaging.letterbox import Size
     from seg.predictors.base import Predictor
+    from seg.predictors.feature_viewer import FeatureViewer
     from seg.predictors.one_pass import OnePass
+
+
+PCA = "pca"
+TASK_WORDS = {"segment": SEGMENTATION, "classify": CLASSIFICATION, "embed": EMBEDDING}
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -119,8 +125,10 @@ def open_predictor(
 
 def add_tasks_flag(flags: argparse.ArgumentParser) -> None:
     """Adds `--tasks`, which `open_tasks` reads."""
-    text = "of a model with several tasks those to run, such as segmentation,embedding; default: "
-    text += "all, in one pass"
+    text = (
+        "of a model with several tasks those to run in one pass, of segment, classify, embed, "
+    )
+    text += "and pca, the colors of its features (default: all but pca)"
     flags.add_argument("--tasks", type=lambda text: text.split(","), metavar="NAMES", help=text)
 
 
@@ -145,7 +153,11 @@ def open_tasks(
     runtime = stack.enter_context(
         open_runtime(args.model, args.device, args.runtime, args.precision, args.modes)
     )
-    tasks = args.tasks or list(dict.fromkeys(output.task for output in runtime.spec.outputs))
+    known = list(dict.fromkeys(output.task for output in runtime.spec.outputs))
+    tasks = [TASK_WORDS.get(word, word) for word in args.tasks or known]
+    has_view = PCA in tasks
+    if has_view:
+        tasks = list(dict.fromkeys(EMBEDDING if task == PCA else task for task in tasks))
     options = {name: getattr(args, name, None) for name in ("tta", "guided")}
     given = {name: value for name, value in options.items() if value}
     predictors = [
@@ -154,7 +166,17 @@ def open_tasks(
     ]
     if args.verify:
         note(f"verified: {self_test.verify(predictors[0])}")
-    return predictors if len(predictors) == 1 else OnePass(predictors)
+    if len(predictors) == 1 and not has_view:
+        return predictors
+    return OnePass(predictors, first_frame_colors() if has_view else None)
+
+
+def first_frame_colors() -> "FeatureViewer":
+    """Returns what colors features by the components of the first frame's."""
+    from seg.features.pca import PcaView
+    from seg.predictors.feature_viewer import FeatureViewer
+
+    return FeatureViewer(None, None, lambda found: PcaView.fit([one.patches for one in found]))
 
 
 def tasks_of(predictors: "Sequence[Predictor[Any]] | OnePass") -> Sequence[str]:

@@ -58,6 +58,11 @@ class Overlay:
             self._annotator(type(result)).draw(drawn, result)
         return drawn
 
+    @staticmethod
+    def draws(result: object) -> bool:
+        """Tells whether results of this type can be drawn."""
+        return type(result) in ANNOTATORS
+
     def _annotator(self, kind: type) -> Annotator:
         if kind not in self._annotators:
             if kind not in ANNOTATORS:

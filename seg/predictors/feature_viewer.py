@@ -14,7 +14,7 @@ class FeatureViewer:
     """Embeds frames and colors their patches, all by one view.
 
     Args:
-        embedder: The features.
+        embedder: The features; None where they come from elsewhere, to `color`.
         view: How they are colored; None makes it of the first frame.
         fit: Makes it.
 
@@ -25,12 +25,16 @@ class FeatureViewer:
 
     task = "features"
 
-    def __init__(self, embedder: Embedder, view: View | None, fit: FitView) -> None:
+    def __init__(self, embedder: Embedder | None, view: View | None, fit: FitView) -> None:
         self.view, self._embedder, self._fit = view, embedder, fit
 
     def __call__(self, image: UInt8, /) -> PatchColors:
         """Colors uint8 `(H, W, 3)` BGR; raises as `Embedder` does."""
-        features = self._embedder(image)
+        assert self._embedder is not None
+        return self.color(self._embedder(image))
+
+    def color(self, features: Features) -> PatchColors:
+        """Colors the patches of features that are there already."""
         if self.view is None:
             self.view = self._fit([features])
         colors = self.view.colors(features.patches)

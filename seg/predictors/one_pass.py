@@ -6,7 +6,9 @@ from typing import Any
 from seg.errors import SpecMismatch
 from seg.imaging.letterbox import hw_of
 from seg.predictors.base import Predictor
+from seg.predictors.feature_viewer import FeatureViewer
 from seg.results import UInt8
+from seg.spec import EMBEDDING
 
 
 class OnePass:
@@ -14,16 +16,20 @@ class OnePass:
 
     Args:
         predictors: One for each task, on the same runtime, which fit images alike and run once.
+        viewer: Colors the features among the results; its colors are one result more.
 
     Attributes:
         predictors: As given.
+        viewer: As given.
         tasks: The tasks, in their order.
 
     Raises:
         SpecMismatch: They have different runtimes, sizes, or ways to fit images.
     """
 
-    def __init__(self, predictors: Sequence[Predictor[Any]]) -> None:
+    def __init__(
+        self, predictors: Sequence[Predictor[Any]], viewer: FeatureViewer | None = None
+    ) -> None:
         first = predictors[0]
         for one in predictors[1:]:
             if one.runtime is not first.runtime or one.fit_key != first.fit_key:
@@ -31,8 +37,8 @@ class OnePass:
         for one in predictors:
             if one.is_multi_pass:
                 raise SpecMismatch(f"{one.task} runs the network several times; omit --tta.")
-        self.predictors = tuple(predictors)
-        self.tasks = tuple(one.task for one in predictors)
+        self.predictors, self.viewer = tuple(predictors), viewer
+        self.tasks = (*(one.task for one in predictors), *([viewer.task] if viewer else []))
 
     @property
     def description(self) -> str:
@@ -49,7 +55,10 @@ class OnePass:
         fit = first.fit(hw_of(image))
         pixels = first.pack_all([image], [fit])
         made = first.runtime.run(pixels)
-        return {
+        found = {
             one.task: one.results_of(one.outputs_in(made), pixels, [fit])[0]
             for one in self.predictors
         }
+        if self.viewer:
+            found[self.viewer.task] = self.viewer.color(found[EMBEDDING])
+        return found

@@ -66,7 +66,8 @@ class Pipeline:
         fps = self._meter.fps if self._show_fps else 0.0
         caption = [Caption(f"{fps:.1f} FPS")] if fps else []
         with self._meter.stage("overlay"):
-            image = self._overlay.draw(frame.image, *results.values(), *caption)
+            drawn = [one for one in results.values() if len(results) == 1 or Overlay.draws(one)]
+            image = self._overlay.draw(frame.image, *drawn, *caption)
         return Processed(image, results)
 
 

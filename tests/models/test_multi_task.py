@@ -109,9 +109,11 @@ def test_the_exported_file_serves_the_video_loop(combined, tmp_path, capsys):
         assert set(line["segmentation"]) == {"person"}
         assert sum(line["classification"].values()) == pytest.approx(1, abs=1e-5)
         assert np.linalg.norm(line["embedding"]["vector"]) == pytest.approx(1, abs=1e-4)
+    colored = [*run[:-4], "--output", str(tmp_path / "colors.mp4"), "--tasks", "segment,pca"]
+    assert cli.run(infer_video.main, colored) == 0
     run[5:] = ["cpu", "--output", str(tmp_path / "one.mp4"), "--tasks", "classification"]
     assert cli.run(infer_video.main, run) == 0
-    run[-1] = "classification,depth"
+    run[-1] = "classify,depth"
     run[-3] = str(tmp_path / "two.mp4")
     assert cli.run(infer_video.main, run) == 1
     assert "depth" in capsys.readouterr().err.splitlines()[-1]
