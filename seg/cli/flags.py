@@ -125,9 +125,7 @@ def open_predictor(
 
 def add_tasks_flag(flags: argparse.ArgumentParser) -> None:
     """Adds `--tasks`, which `open_tasks` reads."""
-    text = (
-        "of a model with several tasks those to run in one pass, of segment, classify, embed, "
-    )
+    text = "of a model with several tasks those to run in one pass, of segment, classify, embed, "
     text += "and pca, the colors of its features (default: all but pca)"
     flags.add_argument("--tasks", type=lambda text: text.split(","), metavar="NAMES", help=text)
 

@@ -12,10 +12,17 @@ import torch
 from apps import classify_image
 from export import from_official, to_onnx
 from seg import cli, open_predictor
+from seg.data.class_folders import open_class_folders
 from seg.models.backbones.registry import BACKBONES
 from seg.models.checkpoint import load_net, read_checkpoint
+from seg.spec import ModelSpec, classification_outputs
 from seg.training.optim import parameter_groups
 from seg.training.run import Run
+from seg.training.tasks.class_loader import ClassLoader
+from seg.training.tasks.classification import ClassificationTask
+from seg.training.tasks.classification_config import ClassificationConfig
+from seg.training.tasks.classification_report import compare_runs
+from seg.training.trainer import Trainer
 from train import main
 
 COLORS = {"blue": (200, 60, 40), "green": (50, 190, 60), "red": (40, 50, 210)}  # BGR
@@ -259,3 +266,48 @@ def test_a_convolutional_backbone_is_named_by_backbone_alone(colors, tmp_path):
     assert set(contents["state"]) == {
         *("head.linear.weight", "head.linear.bias", "normalise.mean", "normalise.std")
     }
+
+
+def test_intervals_and_gains_are_those_of_the_hits(tmp_path):
+    """Three of four against two of four: 75 %, 50 %, and 25 points less."""
+    hits = {"one": "yyyn", "two": "nyyn"}
+    for name, row in hits.items():
+        (tmp_path / name).mkdir()
+        lines = [f"{i}.png,a,{'a' if hit == 'y' else 'b'},1,1" for i, hit in enumerate(row)]
+        head = "image,class,predicted,probability,probability_of_class"
+        (tmp_path / name / "predictions.csv").write_text("\n".join([head, *lines]) + "\n")
+    text = compare_runs({name: [tmp_path / name] for name in hits}, tmp_path)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert rows[2][:2] == ["one", "1"] and rows[2][2].startswith("75.0 [") and rows[2][3] == ""
+    assert rows[3][2].startswith("50.0 [") and rows[3][3].startswith("-25.0 [-75.0, +0.0]")
+    assert (tmp_path / "comparison.md").read_text().startswith(text)
+
+
+def test_views_are_others_with_another_seed_and_number(colors, tiny):
+    data, config = open_class_folders(str(colors)), ClassificationConfig.for_arch("tiny")
+    spec = ModelSpec(
+        arch="tiny", outputs=classification_outputs(data.classes), input_hw=(56, 56), stride=14
+    )
+
+    def view(seed, number):
+        loader = ClassLoader(data.train, spec, config.with_changes({"seed": seed}))
+        return loader.view_at(3, number)
+
+    assert np.array_equal(view(0, 1), view(0, 1))
+    assert not np.array_equal(view(0, 1), view(1, 1))
+    assert not np.array_equal(view(0, 1), view(0, 2))
+
+
+def test_a_group_takes_its_share_of_the_rate(colors, tiny, tmp_path):
+    config = ClassificationConfig.for_choices("tiny", {"finetune": True}).with_changes(
+        {"backbone": "random", "layer_decay": 0.5, "lr": 1e-2, "warmup": 0, "epochs": 1}
+    )
+    task = ClassificationTask(config, [open_class_folders(str(colors))], torch.device("cpu"))
+    trainer = Trainer(task, Run(tmp_path, task.monitor))
+    assert trainer._set_rate(0, 10) == pytest.approx(1e-2)
+    groups = trainer._optimizer.param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    vit = trainer.net.backbone.vit
+    assert rates[id(trainer.net.head.linear.weight)] == pytest.approx(1e-2)
+    assert rates[id(vit.blocks[3].attn.qkv.weight)] == pytest.approx(5e-3)
+    assert rates[id(vit.blocks[0].attn.qkv.weight)] == pytest.approx(1e-2 / 16)
