@@ -2,7 +2,7 @@
 
     python apps/evaluate.py --data people,val=60,seed=1 --model runs/lite/best_iou.pt --json
     python apps/evaluate.py --data rooms,negatives --split all --json scores.json
-    python apps/evaluate.py --data PennFudanPed --markdown scores.md --figures figures
+    python apps/evaluate.py --data leaves --model leaves.onnx --markdown scores.md --figures figures
     python apps/evaluate.py --knn --data cotton_disease --model embed.onnx
 
 FOLDER[,val=COUNT][,seed=SEED][,only=PATTERN][,recursive][,negatives] of --data holds one of
@@ -10,7 +10,7 @@ FOLDER[,val=COUNT][,seed=SEED][,only=PATTERN][,recursive][,negatives] of --data 
     train_images/ train_masks/ valid_images/ valid_masks/
     images/ masks/                 a mask NAME.png for each image
     images alone                   with ,negatives: all of them show only background
-or, for --knn, train/CLASS/ and val/CLASS/, or CLASS/ with val= and seed=
+or, to classify, train/CLASS/ and val/CLASS/, or CLASS/ with val= and seed=
 Use the val= and seed= of the training, or images that were trained on are measured.
 """
 
@@ -25,7 +25,10 @@ from seg.cli.renamed import refuse_renamed
 from seg.errors import SpecMismatch
 
 if TYPE_CHECKING:
+    from seg.data.class_folders import ClassDataSet
+    from seg.evaluation.evaluate import Evaluation
     from seg.evaluation.report import ReportLayout
+    from seg.metrics import ClassificationMetrics
     from seg.predictors.base import Predictor
 
 STDOUT = Path("-")
@@ -53,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--knn", type=cli.positive_int, nargs="?", const=20, metavar="K", help=text)
     text = "--knn: leave each image of --split out in turn"
     parser.add_argument("--leave-one-out", action="store_true", help=text)
-    text = "--knn: images in both splits are no error"
+    text = "of classes: images in both splits are no error"
     parser.add_argument("--allow-duplicates", action="store_true", help=text)
     cli.add_model_flags(parser)
     refuse_renamed(parser, {"--pictures": "--figures"})
@@ -71,69 +74,106 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_writable(path, args.overwrite)
     if args.figures:
         require_matplotlib()
-    (_evaluate_knn if args.knn else _evaluate_masks)(args)
+    if args.knn:
+        _evaluate_knn(args)
+        return cli.OK
+    from seg.spec import CLASSIFICATION, SEGMENTATION
+
+    kinds = {SEGMENTATION: _evaluate_masks, CLASSIFICATION: _evaluate_classes}
+    with cli.open_predictor(args) as predictor:
+        if predictor.task not in kinds:
+            raise SpecMismatch(f"{args.model} is for {predictor.task}; measure it with --knn.")
+        if args.allow_duplicates and predictor.task == SEGMENTATION:
+            raise SpecMismatch("--allow-duplicates: only where images are classified.")
+        kinds[predictor.task](args, predictor)
     return cli.OK
 
 
 def check_flags(args: argparse.Namespace) -> None:
     """Raises where a flag is for the other kind of evaluation."""
     if not args.knn:
-        given = {"--leave-one-out": args.leave_one_out}
-        given["--allow-duplicates"] = args.allow_duplicates
-        if wrong := [name for name, value in given.items() if value]:
-            raise SpecMismatch(f"{', '.join(wrong)}: only with --knn.")
+        if args.leave_one_out:
+            raise SpecMismatch("--leave-one-out: only with --knn.")
     elif not args.leave_one_out and args.split != "valid":
         raise SpecMismatch("--knn: the training images vote on the others; add --leave-one-out.")
 
 
 def _evaluate_knn(args: argparse.Namespace) -> None:
-    from seg.data.check import check_images
-    from seg.data.class_folders import open_class_folders, refuse_duplicates
-    from seg.evaluation.figures import CONFUSION, draw_confusion
-    from seg.evaluation.knn import LAYOUT, evaluate_knn
+    from seg.evaluation.classification import NEIGHBORS_LAYOUT
+    from seg.evaluation.knn import evaluate_knn
     from seg.features.knn import TEMPERATURE
-    from seg.files.atomic import atomic_write
     from seg.predictors.embedder import Embedder
 
     with cli.open_predictor(args, Embedder.task) as embedder:
         assert isinstance(embedder, Embedder)
-        data = open_class_folders(args.data)
-        samples = data.split(args.split)
+        data = _open_classes(args, has_gallery=not args.leave_one_out)
         gallery = None if args.leave_one_out else data.train
-        remarks = refuse_duplicates(data, args.allow_duplicates)
-        remarks += check_images([sample.image for sample in (*(gallery or ()), *samples)])
-        for line in (f"{data.name}: {data.description}", *remarks):
-            cli.note(line)
+        samples = data.split(args.split)
         evaluation = evaluate_knn(embedder, gallery, samples, data.classes, args.knn)
         how = "each image against the others" if gallery is None else f"{len(gallery)} images vote"
         about: dict[str, Any] = {"data": data.name, "split": args.split, "layout": data.description}
         about["knn"] = f"k {args.knn}, temperature {TEMPERATURE}, {how}"
-        _write(about | _model(args.model, embedder) | evaluation.to_dict(), LAYOUT, args)
+        about |= _model(args.model, embedder)
+        _write(about | evaluation.to_dict(), NEIGHBORS_LAYOUT, args)
+    _draw_confusion(args, evaluation)
+
+
+def _evaluate_classes(args: argparse.Namespace, classifier: "Predictor[Any]") -> None:
+    from seg.evaluation.classification import LAYOUT, evaluate_classifier
+    from seg.predictors.classifier import Classifier
+
+    assert isinstance(classifier, Classifier)
+    data = _open_classes(args, has_gallery=False)
+    evaluation = evaluate_classifier(classifier, data.split(args.split), data.classes)
+    about: dict[str, Any] = {"data": data.name, "split": args.split, "layout": data.description}
+    _write(about | _model(args.model, classifier) | evaluation.to_dict(), LAYOUT, args)
+    _draw_confusion(args, evaluation)
+
+
+def _open_classes(args: argparse.Namespace, has_gallery: bool) -> "ClassDataSet":
+    """Opens folders of classes, and reads once what will be used of them."""
+    from seg.data.check import check_images
+    from seg.data.class_folders import open_class_folders, refuse_duplicates
+
+    data = open_class_folders(args.data)
+    remarks = refuse_duplicates(data, args.allow_duplicates)
+    used = (*(data.train if has_gallery else ()), *data.split(args.split))
+    remarks += check_images([sample.image for sample in used])
+    for line in (f"{data.name}: {data.description}", *remarks):
+        cli.note(line)
+    return data
+
+
+def _draw_confusion(
+    args: argparse.Namespace, evaluation: "Evaluation[ClassificationMetrics]"
+) -> None:
+    from seg.evaluation.figures import CONFUSION, draw_confusion
+    from seg.files.atomic import atomic_write
+
     if args.figures:
         with atomic_write(args.figures / CONFUSION) as part:
-            draw_confusion(part, evaluation.metrics.confusion, data.classes)
+            draw_confusion(part, evaluation.metrics.confusion, evaluation.classes)
 
 
-def _evaluate_masks(args: argparse.Namespace) -> None:
+def _evaluate_masks(args: argparse.Namespace, segmenter: "Predictor[Any]") -> None:
     from seg.data import open_dataset
     from seg.data.check import check_samples
     from seg.evaluation.figures import write_figures
     from seg.evaluation.segmentation import LAYOUT, evaluate_segmenter
     from seg.predictors.segmenter import Segmenter
 
-    with cli.open_predictor(args, Segmenter.task) as segmenter:
-        assert isinstance(segmenter, Segmenter)
-        data = open_dataset(args.data, segmenter.classes)
-        samples = data.split(args.split)
-        for line in (f"{data.name}: {data.description}", *check_samples(samples)):
-            cli.note(line)
-        evaluation = evaluate_segmenter(segmenter, samples)
-        about = {"data": data.name, "split": args.split, "layout": data.description}
-        about |= _model(args.model, segmenter)
-        about |= {"tta": segmenter.tta, "guided": segmenter.guided}
-        _write(about | evaluation.to_dict(), LAYOUT, args)
-        if args.figures:
-            write_figures(args.figures, evaluation, segmenter, samples)
+    assert isinstance(segmenter, Segmenter)
+    data = open_dataset(args.data, segmenter.classes)
+    samples = data.split(args.split)
+    for line in (f"{data.name}: {data.description}", *check_samples(samples)):
+        cli.note(line)
+    evaluation = evaluate_segmenter(segmenter, samples)
+    about = {"data": data.name, "split": args.split, "layout": data.description}
+    about |= _model(args.model, segmenter)
+    about |= {"tta": segmenter.tta, "guided": segmenter.guided}
+    _write(about | evaluation.to_dict(), LAYOUT, args)
+    if args.figures:
+        write_figures(args.figures, evaluation, segmenter, samples)
 
 
 def _write(report: dict[str, Any], layout: "ReportLayout", args: argparse.Namespace) -> None:

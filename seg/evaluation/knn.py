@@ -1,14 +1,12 @@
 """Evaluation of features by their nearest neighbors: a classifier that needs no training."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
 from seg.data.class_folders import ClassSample
 from seg.errors import DataError
 from seg.evaluation.evaluate import Evaluation, ImageMetrics
-from seg.evaluation.report import ReportLayout
 from seg.features.knn import TEMPERATURE, K, Labels, knn_scores, leave_one_out_scores
 from seg.imaging.image_io import read_image
 from seg.metrics import ClassificationMetrics
@@ -75,13 +73,3 @@ def evaluate_knn(
 
 def _labels(samples: Sequence[ClassSample]) -> Labels:
     return np.array([sample.label for sample in samples], np.int64)
-
-
-LAYOUT: Final = ReportLayout(
-    headlines={"top1": "top-1", "top5": "top-5"},
-    by_class={"recall": "recall", "precision": "precision", "f1": "F1"},
-    more_tables=lambda report: [],
-    notes="""95 % CI: percentile bootstrap over images.
-Top-1, top-5: share of the images whose class is the best, or among the best five, by the votes.
-A class's recall is the share of its images that are found.""",
-)

@@ -352,9 +352,9 @@ def test_neighbors_classify_images(app: ModuleType, tmp_path: Path, capsys: Any)
         (["--knn", "9"], "9 neighbors were asked for, and there are 6 images"),
         (["--knn", "--split", "all"], "add --leave-one-out"),
         (["--knn"], "20 neighbors were asked for, and there are 6 images"),
-        (["--allow-duplicates"], "--allow-duplicates: only with --knn"),
+        (["--allow-duplicates"], "is for embedding; measure it with --knn"),
         (["--knn", "--tta", "2"], "A model for embedding takes no tta"),
-        ([], "one output for segmentation; this one is for embedding"),
+        ([], "is for embedding; measure it with --knn"),
     ],
 )
 def test_flags_of_neighbors_that_do_not_fit_are_one_line(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from apps import classify_image
+from apps import classify_image, evaluate
 from export import from_official, to_onnx
 from seg import cli, open_predictor
 from seg.data.class_folders import open_class_folders
@@ -311,3 +311,24 @@ def test_a_group_takes_its_share_of_the_rate(colors, tiny, tmp_path):
     assert rates[id(trainer.net.head.linear.weight)] == pytest.approx(1e-2)
     assert rates[id(vit.blocks[3].attn.qkv.weight)] == pytest.approx(5e-3)
     assert rates[id(vit.blocks[0].attn.qkv.weight)] == pytest.approx(1e-2 / 16)
+
+
+def test_the_evaluation_measures_what_the_training_logged(colors, arch, tmp_path, capsys):
+    assert fit(colors, arch, tmp_path / "run", "--epochs", "2", "--views", "1") == 0
+    scores = tmp_path / "scores.json"
+    words = ["--data", str(colors), "--model", str(tmp_path / "run" / "last.pt")]
+    words += ["--device", "cpu", "--json", str(scores), "--figures", str(tmp_path / "figures")]
+    assert cli.run(evaluate.main, words) == 0
+    report = json.loads(scores.read_text())
+    logged = float(rows_of(tmp_path / "run" / "log.csv")[-1]["top1"])
+    assert report["top1"] == pytest.approx(logged, abs=1e-6)
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["confusion.png"]
+    other = tmp_path / "other"
+    for part in ("train", "val"):
+        (other / part).mkdir(parents=True)
+        for name in ("red", "pink"):
+            (other / part / name).symlink_to(colors / part / "red")
+    words = ["--data", str(other), "--model", str(tmp_path / "run" / "last.pt"), "--device", "cpu"]
+    assert cli.run(evaluate.main, [*words, "--allow-duplicates"]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "knows blue, green, red; the folders are pink, red" in line
