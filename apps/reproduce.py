@@ -20,7 +20,7 @@ from seg.kinds import Device
 from seg.reproduce import steps
 from seg.reproduce.about import describe_environment, describe_run
 from seg.reproduce.page import render_page
-from seg.reproduce.plan import ReproduceConfig, plan
+from seg.reproduce.plan import ReproduceConfig, plan, plan_classification
 
 ARCH = "dinov2_vits14"
 
@@ -35,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     text = "images without labels for the distillation: folders and videos, none of them of the "
     text += "validation images; default: the training images alone"
     p.add_argument("--images", nargs="+", type=Path, default=[], metavar="PATH", help=text)
+    text = "train/CLASS/ and val/CLASS/ to measure neighbors and classifiers on (default: not done)"
+    p.add_argument("--classes", type=Path, metavar="FOLDER", help=text)
     p.add_argument("--device", choices=Device.values(), default="auto", help="where networks run")
     p.add_argument("--quick", action="store_true", help="try the steps; the numbers mean nothing")
     p.add_argument("--folder", type=Path, metavar="DIR", help="default: runs/reproduce[-quick]")
@@ -59,15 +61,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         arch=args.arch,
         imgsz=tuple(args.imgsz),
         images=tuple(args.images),
+        classes=args.classes,
         folder=folder,
         device=args.device,
         quick=args.quick,
     )
     todo, rows = plan(config)
+    class_steps, class_rows = plan_classification(config)
+    todo += class_steps
     environment = describe_environment()
     records = steps.run_steps(todo, folder / "steps", environment, steps.execute)
     about = describe_run(config, environment, records)
-    text = render_page(todo, rows, records, about, data=config.data.name, quick=args.quick)
+    text = render_page(
+        todo, rows, records, about, data=config.data.name, quick=args.quick, class_rows=class_rows
+    )
     with atomic_write(output, overwrite=may_replace) as part:
         part.write_text(text, "utf-8")
     print(output)

@@ -23,6 +23,10 @@ the features included; downloads, evaluation and a distilled network's teacher a
 `lite` as shipped was trained on more images than these (weights/person-lite.md).
 [metrics.md](metrics.md) says what the scores are."""
 
+SCORES = ("foreground_iou", "miou", "boundary_iou")
+CLASSES = """One training of each kind, seed 0, on the same images, measured on those of `val/`. In
+parentheses: the bootstrap 95 % interval over images. Rates were not tuned on them."""
+
 
 def render_page(
     steps: Sequence[Step],
@@ -32,6 +36,7 @@ def render_page(
     *,
     data: str,
     quick: bool,
+    class_rows: Sequence[ResultRow] = (),
 ) -> str:
     """Returns the page.
 
@@ -42,21 +47,26 @@ def render_page(
         about: Machine, versions and the like, human-readable.
         data: Name of the data set.
         quick: Whether the trainings were cut short.
+        class_rows: The lines of the table of classifiers; empty: there is none.
     """
     lines = ["# Results", "", "Written by `make reproduce`; nothing here is filled in by hand.", ""]
     lines += [QUICK, ""] if quick else []
     lines += [f"- {name}: {value}" for name, value in about.items()]
     lines += ["", PROTOCOL.format(data=data), ""]
     heads = ["model", "fitted into", "person IoU", "mIoU", "boundary IoU", "minutes of training"]
-    lines += markdown_table(heads, [_cells(row, records) for row in rows])
+    lines += markdown_table(heads, [_cells(row, records, SCORES) for row in rows])
+    if class_rows:
+        lines += ["", "## Whole images", "", CLASSES, ""]
+        heads = ["model", "cropped to", "top-1", "minutes of training"]
+        lines += markdown_table(heads, [_cells(row, records, ("top1",)) for row in class_rows])
     lines += ["", "## Commands", "", "In this order, each as a user may type it:", ""]
     lines += [f"    {without_local_paths(step.line)}" for step in steps]
     return "\n".join(lines) + "\n"
 
 
-def _cells(row: ResultRow, records: Mapping[str, Record]) -> list[str]:
+def _cells(row: ResultRow, records: Mapping[str, Record], keys: Sequence[str]) -> list[str]:
     report = json.loads(row.evaluation.output.read_text("utf-8"))
-    scores = [_score(report, key) for key in ("foreground_iou", "miou", "boundary_iou")]
+    scores = [_score(report, key) for key in keys]
     minutes = _minutes(records[row.training.name]) if row.training else "-"
     return [row.model, row.size, *scores, minutes]
 

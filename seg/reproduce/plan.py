@@ -9,6 +9,7 @@ from seg.reproduce.steps import Step
 
 # For --quick: every training is short and every number meaningless.
 QUICK_HEAD = ("--epochs", "1", "--views", "1", "--samples", "12", "--batch", "4", "--warmup", "1")
+QUICK_CLASSES = ("--epochs", "1", "--imgsz", "56", "56")
 QUICK_LITE = ("--epochs", "1", "--samples", "8", "--batch", "4", "--crop", "64", "64")
 RECIPES = ("tutorial", "dinov2")
 
@@ -23,6 +24,7 @@ class ReproduceConfig:
         arch: The official name that they belong to.
         imgsz: Width and height of the box that images are fitted into.
         images: Images without labels for the distillation, as `train.py distill` takes them.
+        classes: A folder for each class, to measure neighbors and classifiers on; None: not done.
         folder: Where everything is kept.
         device: As `train.py` takes it.
         quick: Whether trainings are cut short, to test the steps themselves.
@@ -33,6 +35,7 @@ class ReproduceConfig:
     arch: str
     imgsz: tuple[int, int]
     images: tuple[Path, ...]
+    classes: Path | None
     folder: Path
     device: str
     quick: bool
@@ -110,6 +113,76 @@ def plan(config: ReproduceConfig) -> tuple[list[Step], list[ResultRow]]:
     ]
     made = [*trainings.values(), wide, distilled]
     return [*made, *(row.evaluation for row in rows)], rows
+
+
+def plan_classification(config: ReproduceConfig) -> tuple[list[Step], list[ResultRow]]:
+    """Returns the steps that measure neighbors and classifiers; none without `config.classes`."""
+    if config.classes is None:
+        return [], []
+    embed = config.folder / "embed.pt"
+    made = Step(
+        name="embed",
+        command=(
+            *("export/from_official.py", "--arch", config.arch, "--backbone"),
+            *(str(config.backbone), "--output", str(embed), "--overwrite"),
+        ),
+        output=embed,
+        inputs=(config.backbone,),
+    )
+    rows = [
+        ResultRow(
+            model=f"{config.arch}, 20 nearest neighbors",
+            size="224x224",
+            evaluation=_class_evaluation("knn", embed, config, ("--knn",)),
+            training=None,
+        )
+    ]
+    trainings = {
+        "frozen, head linear": _classifier("frozen", config),
+        "frozen, head linear4": _classifier("frozen4", config, ("--head", "linear4")),
+        "fine-tuned": _classifier("finetuned", config, ("--finetune",)),
+    }
+    rows += [
+        ResultRow(
+            model=f"{config.arch}, {name}, last epoch",
+            size="224x224",
+            evaluation=_class_evaluation(step.name, step.output, config),
+            training=step,
+        )
+        for name, step in trainings.items()
+    ]
+    return [made, *trainings.values(), *(row.evaluation for row in rows)], rows
+
+
+def _classifier(name: str, config: ReproduceConfig, more: Sequence[str] = ()) -> Step:
+    output, cache = config.folder / name, config.folder / "cache" / name
+    words = ["--data", str(config.classes), "--arch", config.arch, "--backbone"]
+    words += [str(config.backbone), *more, *(QUICK_CLASSES if config.quick else ())]
+    words += ["--device", config.device, "--cache-dir", str(cache)]
+    assert config.classes is not None
+    return Step(
+        name=f"classify-{name}",
+        command=("train.py", "classify", *words, "--output", str(output)),
+        output=output / "last.pt",
+        inputs=(config.classes, config.backbone),
+        resumes=True,
+        scratch=cache,
+    )
+
+
+def _class_evaluation(
+    name: str, model: Path, config: ReproduceConfig, more: Sequence[str] = ()
+) -> Step:
+    assert config.classes is not None
+    output = config.folder / f"{name}.json"
+    words = ["--data", str(config.classes), "--model", str(model), *more]
+    words += ["--device", config.device, "--json", str(output)]
+    return Step(
+        name=f"evaluate-{name}",
+        command=("apps/evaluate.py", *words),
+        output=output,
+        inputs=(config.classes, model),
+    )
 
 
 def _training(name: str, config: ReproduceConfig) -> Step:

@@ -103,3 +103,29 @@ def test_a_page_is_not_written_over_before_anything_runs(load_app, words, comman
     (tmp_path / "mine.md").write_text("mine")
     assert cli.run(load_app("reproduce").main, [*words, "--output", "mine.md"]) == 1
     assert (tmp_path / "mine.md").read_text() == "mine" and not commands
+
+
+def test_classifiers_and_neighbors_are_measured_where_classes_are_given(
+    load_app, words, commands, tmp_path, capsys
+):
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 2)):
+        for name, level in (("bright", 200), ("dark", 60)):
+            (tmp_path / "classes" / part / name).mkdir(parents=True)
+            for index in range(count):
+                image = rng.normal(level, 20, (60, 70, 3)).clip(0, 255).astype(np.uint8)
+                cv2.imwrite(str(tmp_path / "classes" / part / name / f"{index}.png"), image)
+    reproduce = load_app("reproduce")
+    assert cli.run(reproduce.main, [*words, "--classes", "classes"]) == 0
+    page = (tmp_path / "runs" / "reproduce-quick" / "RESULTS.md").read_text()
+    rows = rows_of(page.partition("## Whole images")[2])
+    assert [row[0].partition(", ")[2] for row in rows[1:]] == [
+        "20 nearest neighbors",
+        "frozen, head linear, last epoch",
+        "frozen, head linear4, last epoch",
+        "fine-tuned, last epoch",
+    ]
+    for row, name in zip(rows[1:], ("knn", "frozen", "frozen4", "finetuned"), strict=True):
+        prefix = "" if name == "knn" else "classify-"
+        report = tmp_path / "runs" / "reproduce-quick" / f"{prefix}{name}.json"
+        assert row[2].startswith(f"{100 * json.loads(report.read_text())['top1']:.1f} %")

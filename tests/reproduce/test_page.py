@@ -63,6 +63,7 @@ def whole():
             arch="dinov2_vits14",
             imgsz=(640, 640),
             images=(Path("street.mp4"),),
+            classes=None,
             folder=Path("runs/r"),
             device="auto",
             quick=False,
