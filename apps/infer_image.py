@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--recursive", action="store_true", help="read subfolders, too")
     parser.add_argument("--output", type=Path, metavar="PATH", help="a file or a folder")
     cli.add_model_flags(parser)
+    cli.add_tasks_flag(parser)
     cli.add_drawing_flags(parser)
     show = argparse.BooleanOptionalAction
     parser.add_argument("--show", action=show, default=False, help="show each; any key goes on")
@@ -58,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.show:
             sinks.append(stack.enter_context(Window("dinoseg", hold=True)))
-        predictor = stack.enter_context(cli.open_predictor(args))
-        cli.note(f"{args.model}: {predictor.description}")
-        pipeline = Pipeline([predictor], cli.overlay_of(args), meter)
+        predictors = cli.open_tasks(args, stack)
+        cli.note(f"{args.model}: {cli.described(predictors)}")
+        pipeline = Pipeline(predictors, cli.overlay_of(args), meter)
         report = loop.run(source, pipeline, sinks, meter)
     return cli.show_results({"outputs": images.written}, report, source.failures, args.json)
 

@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--rtsp-transport", choices=("tcp", "udp"), help="what carries rtsp:// (default: tcp)"
     )
     cli.add_model_flags(parser)
+    cli.add_tasks_flag(parser)
     cli.add_drawing_flags(parser)
     parser.add_argument("--show", action=argparse.BooleanOptionalAction, help="open a window")
     parser.add_argument(
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.check_paths_differ([Path(args.input)], [args.output])
     meter = Meter()
     with ExitStack() as stack:
-        predictor = stack.enter_context(cli.open_predictor(args))
+        predictors = cli.open_tasks(args, stack)
         sinks = [stack.enter_context(window) for window in _windows(args)]
         size_hw = cli.hw(args.camera_size)
         source = stack.enter_context(open_source(args.input, size_hw, args.rtsp_transport))
@@ -70,8 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.output:
             sinks.append(stack.enter_context(Mp4Writer(args.output, args.overwrite, meter=meter)))
-        cli.note(f"{args.model}: {predictor.description}")
-        pipeline = Pipeline([predictor], cli.overlay_of(args), meter, show_fps=True)
+        cli.note(f"{args.model}: {cli.described(predictors)}")
+        pipeline = Pipeline(predictors, cli.overlay_of(args), meter, show_fps=True)
         report = loop.run(source, pipeline, sinks, meter, args.max_frames)
     files = {
         "output": [args.output] if args.output else [],

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,6 +24,8 @@ from seg.training.tasks.classification import ClassificationTask
 from seg.training.tasks.classification_config import ClassificationConfig
 from seg.training.tasks.classification_report import compare_runs
 from seg.training.trainer import Trainer
+from seg.video.sources import VideoFile
+from tests.video.conftest import write_clip
 from train import main
 
 COLORS = {"blue": (200, 60, 40), "green": (50, 190, 60), "red": (40, 50, 210)}  # BGR
@@ -332,3 +335,19 @@ def test_the_evaluation_measures_what_the_training_logged(colors, arch, tmp_path
     assert cli.run(evaluate.main, [*words, "--allow-duplicates"]) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert "knows blue, green, red; the folders are pink, red" in line
+
+
+def test_a_video_gets_its_classes_and_keeps_its_frames(colors, arch, tmp_path, monkeypatch):
+    assert fit(colors, arch, tmp_path / "run", "--epochs", "6", "--views", "1") == 0
+    write_clip(tmp_path / "clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    words = ["--model", str(tmp_path / "run" / "last.pt"), "--input", "clip.mp4", "--device", "cpu"]
+    assert cli.run(classify_image.main, [*words, "--top", "1", "--no-show"]) == 0
+    with VideoFile(Path("clip.mp4")) as before, VideoFile(Path("clip-classes.mp4")) as after:
+        pairs = list(zip(before, after, strict=True))
+    assert len(pairs) == 12
+    for frame, drawn in pairs:
+        changed = np.abs(frame.image.astype(int) - drawn.image).max(2) > 60
+        rows, _ = np.nonzero(changed)
+        assert changed.any() and rows.max() < 40  # the caption in the top left corner
+    assert cli.run(classify_image.main, [*words, "--overwrite", "--output", "clip.mp4"]) == 1
