@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seg import cli
+from seg.cli.drawing import unit_interval
 from seg.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _duplicates_flags(p: argparse.ArgumentParser) -> None:
     text = "move what could go into this folder; without it, only list"
     p.add_argument("--move-to", type=Path, metavar="DIR", help=text)
     text = "cosine similarity from which two images are compared"
-    p.add_argument("--min-similarity", type=float, default=0.75, metavar="S", help=text)
+    p.add_argument("--min-similarity", type=unit_interval, default=0.75, metavar="S", help=text)
     _add_index(p)
     _add_output(p)
 
@@ -160,8 +161,9 @@ def index(args: argparse.Namespace) -> int:
         with _embedding(args, found, path, args.pooling) as embedding:
             if found is None:
                 found = ImageIndex(embedding.source, str(args.model.absolute()))
+            is_other_kind = args.kind not in (None, found.kind)
             found.kind = args.kind or found.kind
-            return _update(args, found, path, embedding)
+            return _update(args, found, path, embedding, is_other_kind)
 
 
 def add(args: argparse.Namespace) -> int:
@@ -175,14 +177,21 @@ def add(args: argparse.Namespace) -> int:
 
 
 def _update(
-    args: argparse.Namespace, found: "ImageIndex", path: Path, embedding: "ImageEmbedding"
+    args: argparse.Namespace,
+    found: "ImageIndex",
+    path: Path,
+    embedding: "ImageEmbedding",
+    is_other_kind: bool = False,
 ) -> int:
-    """Embeds what is new, builds what the search needs, and saves."""
+    """Embeds what is new, builds what the search needs, and saves what has changed."""
     from seg.search.update import missing, update
 
     report = update(found, args.images, args.recursive, embedding, lambda: found.save(path))
-    if len(found):
-        cli.note(found.vectors.build(found.kind))
+    if not len(found):
+        raise DataError("No image can be read:", report.failures)
+    before = found.vectors.approximation
+    cli.note(found.vectors.build(found.kind))
+    if is_other_kind or found.vectors.approximation is not before:
         found.save(path)
     if gone := missing(found):
         cli.note(f"{len(gone)} of its images are not there any more, such as {gone[0]}")
@@ -202,6 +211,7 @@ def query(args: argparse.Namespace) -> int:
     paths = [path for text in args.images for path in query_paths(text, args.recursive)]
     with _embedding(args, found, args.index) as embedding:
         readable, vectors, faults = embed_queries(paths, embedding)
+    cli.note(found.vectors.description)
     answers = search(found, readable, vectors, args.top)
     if args.json:
         print(json.dumps([answer.to_dict() for answer in answers]))
@@ -304,7 +314,7 @@ def evaluate(args: argparse.Namespace) -> int:
     about = {"kind": found.vectors.kind, "recall": recall, "top": args.top}
     rows = [one.to_dict() for one in measured]
     print(json.dumps(about | {"labels": rows}) if args.json else table(measured, args.top))
-    cli.note(f"index {found.vectors.kind}: recall@10 {recall:.3f} of exact search")
+    cli.note(f"index {found.vectors.kind}: recall@10 {recall:.3f} of exact search, measured now")
     return cli.OK
 
 

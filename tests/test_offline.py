@@ -91,6 +91,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Watched
             name = f"{app} on {engine}"
             words = ("--input", given, "--model", models[suffix], "--runtime", engine)
             started[name] = Watched(folder / name, WATCHED_S, ROOT / "apps" / f"{app}.py", *words)
+    words = ("benchmark", "--vectors", 300, "--dimension", 16, "--queries", 9, "--kind", "hnsw")
+    started["search"] = Watched(
+        folder / "search", WATCHED_S, ROOT / "apps" / "search_images.py", *words
+    )
     (folder / "quantize.py").write_text("import seg.exporting.quantization")
     started["quantization"] = Watched(folder / "quantize", WATCHED_S, folder / "quantize.py")
     yield started
@@ -100,7 +104,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Watched
 
 @pytest.mark.first
 def test_every_app_starts(runs: dict[str, Watched]) -> None:
-    assert len(runs) == 2 + 2 * len(ENGINES)
+    assert len(runs) == 3 + 2 * len(ENGINES)
 
 
 @pytest.mark.last
@@ -124,6 +128,13 @@ def test_the_doctor_opens_every_engine_and_no_socket(runs: dict[str, Watched]) -
     assert code != -signal.SIGSYS, f"asked for a network socket; it had said:\n{said}"
     assert code == 0, said
     assert all(f"ok      {engine} " in said for engine in ENGINES), said
+    assert left == set()
+
+
+@pytest.mark.last
+def test_searching_an_index_opens_no_socket(runs: dict[str, Watched]) -> None:
+    code, said, left = runs["search"].end()
+    assert code == 0 and "| hnsw |" in said, said
     assert left == set()
 
 

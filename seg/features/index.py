@@ -34,6 +34,7 @@ NUM_TUNING_QUERIES = 200
 NUM_NEIGHBORS = 10
 REBUILD_AT = 0.1  # fraction of vectors added or removed since the graph or the cells were built
 WIDTHS = {HNSW: (32, 64, 128, 256, 512, 1024), IVFPQ: (4, 8, 16, 32, 64, 128, 256, 512)}
+CANDIDATES = {HNSW: 10, IVFPQ: 30}  # ranked by the vectors themselves, for each that is wanted
 NUM_TRAINING = 200_000  # vectors that cells and codes are learned from, at most
 CHUNK = 256  # queries compared at once: bounds the memory of their candidates
 
@@ -80,9 +81,11 @@ class VectorIndex:
 
     Raises:
         ShapeError: The vectors have another shape, dtype or length.
+        EngineMissing: FAISS is not installed.
     """
 
     def __init__(self, vectors: Float32, approximation: Approximation | None = None) -> None:
+        import_faiss()  # before any work is done
         self.vectors = vectors if approximation else check_vectors(vectors)
         self.approximation = approximation
 
@@ -90,6 +93,14 @@ class VectorIndex:
     def kind(self) -> str:
         """How it searches: one of `KINDS`."""
         return self.approximation.kind if self.approximation else FLAT
+
+    @property
+    def description(self) -> str:
+        """The kind, the number of vectors and, where it is approximate, the recall when built."""
+        said = f"index {self.kind}: {len(self):,} vectors"
+        if self.approximation:
+            said += f", recall@{NUM_NEIGHBORS} {self.approximation.recall:.3f} of exact search"
+        return said
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -119,11 +130,7 @@ class VectorIndex:
 
         Returns:
             What was chosen and why, and the recall where it is approximate.
-
-        Raises:
-            EngineMissing: FAISS is not installed.
         """
-        import_faiss()
         chosen, why = (kind, "as asked for") if kind else choose_kind(len(self))
         if chosen == IVFPQ and len(self) < LEAST_IVFPQ:
             chosen, why = FLAT, f"ivfpq needs at least {LEAST_IVFPQ:,} vectors"
@@ -136,10 +143,7 @@ class VectorIndex:
             started = time.monotonic()
             self.approximation = _approximate(self.vectors, chosen)
             took = f"; built in {time.monotonic() - started:.1f} s"
-        said = f"index {chosen} ({why}): {len(self):,} vectors"
-        if self.approximation:
-            said += f", recall@{NUM_NEIGHBORS} {self.approximation.recall:.3f} of exact search"
-        return said + took
+        return f"{self.description} ({why}){took}"
 
     def search(self, queries: Float32, k: int) -> tuple[Float32, Int64]:
         """Finds the nearest vectors of each query.
@@ -153,7 +157,6 @@ class VectorIndex:
 
         Raises:
             ShapeError: The queries have another shape, dtype or length.
-            EngineMissing: FAISS is not installed.
         """
         check_vectors(queries, self.vectors.shape[1])
         if self.approximation is None:
@@ -183,7 +186,7 @@ class VectorIndex:
     ) -> tuple[Float32, Int64]:
         """Fetches more candidates until each query has `k`, and ranks them by the vectors."""
         num_valid = int((approximation.rows >= 0).sum())
-        wanted = fetched = min(max(10 * k, 100), num_valid)
+        wanted = fetched = min(CANDIDATES[approximation.kind] * max(k, NUM_NEIGHBORS), num_valid)
         while True:
             candidates, is_all = _candidates(approximation, queries, fetched)
             num_found = (candidates >= 0).sum(1)

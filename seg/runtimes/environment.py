@@ -13,7 +13,7 @@ from seg.errors import EngineFailure, EngineMissing
 
 PACKAGES = (
     "dinoseg", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu", "openvino",
-    "tensorrt", "torch", "onnx",
+    "tensorrt", "torch", "onnx", "faiss-cpu",
 )  # fmt: skip
 OPENCV_WHEELS = (
     "opencv-python", "opencv-python-headless", "opencv-contrib-python",

@@ -16,7 +16,8 @@ from seg.features.index import NUM_NEIGHBORS, VectorIndex, search_exactly
 from seg.results import Float32
 
 CHUNK = 100_000  # vectors made at once
-NUM_CENTERS, LATENT, SPREAD, NOISE = 1000, 32, 0.7, 0.3
+# Of 5,224 such vectors the intrinsic dimension is 19.5; of as many photos' features it is 21.2.
+NUM_CENTERS, LATENT, SPREAD, NOISE = 1000, 48, 1.0, 0.3
 log = logging.getLogger("dinoseg")
 
 
@@ -52,7 +53,7 @@ class Measured:
 
 
 def synthetic(count: int, dimension: int, seed: int) -> Float32:
-    """Returns vectors of length 1 around 1,000 centers in 32 dimensions, with noise in all.
+    """Returns vectors of length 1 around 1,000 centers in 48 dimensions, with noise in all.
 
     Args:
         count: How many.
@@ -130,13 +131,14 @@ def _measure(vectors: Float32, queries: Float32, kind: str, exact: Float32) -> M
 def table(measured: Sequence[Measured]) -> str:
     """Returns a Markdown table."""
     lines = [
-        "| kind | build | index beside the vectors | p50, p99 of a query | in a batch | "
+        "| kind | build | vectors and index in memory | p50, p99 of a query | in a batch | "
         f"recall@{NUM_NEIGHBORS} |",
         "|---|---|---|---|---|---|",
     ]
     for one in measured:
+        memory = f"{one.vectors_mb:,.0f} + {one.index_mb:,.0f} MB"
+        latency = f"{one.p50_ms:.2f}, {one.p99_ms:.2f} ms | {one.batch_ms:.2f} ms"
         lines.append(
-            f"| {one.kind} | {one.build_s:.0f} s | {one.index_mb:,.0f} MB | "
-            f"{one.p50_ms:.2f}, {one.p99_ms:.2f} ms | {one.batch_ms:.2f} ms | {one.recall:.3f} |"
+            f"| {one.kind} | {one.build_s:.0f} s | {memory} | {latency} | {one.recall:.3f} |"
         )
     return "\n".join(lines)

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import logging
 import os
 import secrets
 import shutil
@@ -18,7 +17,6 @@ from seg.search.image_index import ImageIndex
 
 LIST = "clusters.csv"
 WAYS = ("list", "link", "copy")
-log = logging.getLogger("dinoseg")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seg.errors import ArtifactError, SpecMismatch
 from seg.features.index import VectorIndex
@@ -156,7 +155,7 @@ class ImageIndex:
 
         Raises:
             ArtifactError: The file is missing, no index, of another version, cut or damaged.
-            EngineMissing: FAISS is not installed, and the index is not flat.
+            EngineMissing: FAISS is not installed.
         """
         fields, arrays = read_sections(path, MAGIC, WHAT, REMEDY)
         try:
@@ -197,12 +196,6 @@ def locked(path: Path) -> Iterator[None]:
 def absolute(path: Path | str) -> str:
     """Returns a path as the index holds it: absolute, without `..`, links not followed."""
     return os.path.abspath(path)  # noqa: PTH100 - pathlib follows links where it removes `..`
-
-
-def rows_of(index: ImageIndex, paths: Iterable[str]) -> NDArray[np.int64]:
-    """Returns the rows of the paths that are in the index."""
-    rows = {entry.path: row for row, entry in enumerate(index.entries)}
-    return np.array([rows[path] for path in paths if path in rows], np.int64)
 
 
 def _short(value: object) -> str:

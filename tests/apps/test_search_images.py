@@ -95,7 +95,7 @@ def index(search, photos, here, embedder):
     )
     assert (code, out) == (0, "a.index: 10 images\n"), err
     assert "10 new, 0 changed, 0 as they were; " in err and "images/s" in err
-    assert "index flat (up to 100,000 vectors, exact search is fast): 10 vectors" in err
+    assert "index flat: 10 vectors (up to 100,000 vectors, exact search is fast)" in err
     return here / "a.index"
 
 
@@ -150,6 +150,27 @@ def test_indexing_again_embeds_only_what_changed(search, index, photos):
     assert code == 0 and "1 new, 1 changed, 9 as they were" in err
     code, out, err = search("add", photos, "--recursive", "--index", index, "--json")
     assert json.loads(out)["unchanged"] == 11 and json.loads(out)["added"] == 0
+
+
+def test_an_index_that_is_up_to_date_is_not_written_again(search, index, photos):
+    before = index.stat().st_ino
+    assert search("index", photos, "--recursive", "--output", index)[0] == 0
+    assert index.stat().st_ino == before
+    code, _, err = search("index", photos, "--recursive", "--output", index, "--kind", "hnsw")
+    assert code == 0 and "index hnsw: 10 vectors, recall@10 1.000 of exact search" in err
+    assert ImageIndex.load(index).vectors.kind == "hnsw"
+    assert (
+        "index hnsw: 10 vectors, recall@10 1.000"
+        in search("query", photos / "red", "--index", index)[2]
+    )
+
+
+def test_where_no_image_can_be_read_no_index_is_made(search, here, embedder):
+    (here / "bad").mkdir()
+    (here / "bad" / "a.png").write_bytes(b"x")
+    code, out, err = search("index", "bad", "--output", "b.index", "--model", embedder)
+    assert code == 1 and not out and not (here / "b.index").exists()
+    assert "error: No image can be read:\n  bad/a.png: not an image, or damaged" in err
 
 
 def test_removing_leaves_the_files(search, index, photos):

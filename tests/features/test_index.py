@@ -1,9 +1,11 @@
 """VectorIndex against brute force in numpy."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from seg.errors import ShapeError
+from seg.errors import EngineMissing, ShapeError
 from seg.features import index as index_module
 from seg.features.index import FLAT, HNSW, IVFPQ, KINDS, VectorIndex, choose_kind, kmeans
 
@@ -131,7 +133,7 @@ def test_a_small_gallery_returns_all_it_has(kind: str, count: int) -> None:
 
 def test_too_few_vectors_for_codes_are_said_and_searched_exactly() -> None:
     index = VectorIndex(clustered(100))
-    assert index.build(IVFPQ).startswith("index flat (ivfpq needs at least 9,984 vectors)")
+    assert index.build(IVFPQ) == "index flat: 100 vectors (ivfpq needs at least 9,984 vectors)"
 
 
 def test_the_kind_goes_by_size_and_says_why() -> None:
@@ -139,7 +141,7 @@ def test_the_kind_goes_by_size_and_says_why() -> None:
         FLAT, FLAT, HNSW, HNSW, IVFPQ,
     ]  # fmt: skip
     assert VectorIndex(clustered(9)).build() == (
-        "index flat (up to 100,000 vectors, exact search is fast): 9 vectors"
+        "index flat: 9 vectors (up to 100,000 vectors, exact search is fast)"
     )
 
 
@@ -154,6 +156,19 @@ def test_a_graph_is_built_again_only_after_a_tenth_has_changed(monkeypatch) -> N
     index.build(HNSW)
     assert index.approximation is not before
     np.testing.assert_array_equal(index.approximation.rows, np.arange(1060))
+
+
+def test_an_approximate_index_says_its_recall(approximate) -> None:
+    recall = f"{approximate.approximation.recall:.3f}"
+    expected = f"index {approximate.kind}: 12,000 vectors, recall@10 {recall} of exact search"
+    assert approximate.description == expected
+    assert approximate.build(approximate.kind) == f"{expected} (as asked for)"  # not built again
+
+
+def test_without_faiss_it_is_said_before_any_work(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(EngineMissing, match="needs the package faiss-cpu: pip install faiss-cpu"):
+        VectorIndex(clustered(3))
 
 
 @pytest.mark.parametrize(
