@@ -186,6 +186,8 @@ class VectorIndex:
     ) -> tuple[Float32, Int64]:
         """Fetches more candidates until each query has `k`, and ranks them by the vectors."""
         num_valid = int((approximation.rows >= 0).sum())
+        if not num_valid:
+            return search_exactly(self.vectors, queries, k)
         wanted = fetched = min(CANDIDATES[approximation.kind] * max(k, NUM_NEIGHBORS), num_valid)
         while True:
             candidates, is_all = _candidates(approximation, queries, fetched)
@@ -194,8 +196,6 @@ class VectorIndex:
                 break
             fetched = min(2 * fetched, len(approximation.rows))
         least = wanted if num_valid < len(approximation.rows) else min(k, num_valid)
-        if (num_found < least).any():  # cells that were not visited hold the rest
-            return search_exactly(self.vectors, queries, k)
         scores = np.einsum("qcd,qd->qc", self.vectors[candidates.clip(0)], queries)
         scores[candidates < 0] = -np.inf
         if len(self) > num_valid:
@@ -203,7 +203,11 @@ class VectorIndex:
             scores = np.concatenate([scores, added[0]], axis=1)
             candidates = np.concatenate([candidates, added[1] + num_valid], axis=1)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(scores, order, 1), np.take_along_axis(candidates, order, 1)
+        scores, rows = (np.take_along_axis(array, order, 1) for array in (scores, candidates))
+        if (is_short := num_found < least).any():  # cells that were not visited hold the rest
+            found = search_exactly(self.vectors, queries[is_short], k)
+            scores[is_short], rows[is_short] = found
+        return scores, rows
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Returns what `from_arrays` restores it from: plain values, and arrays."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seg.errors import DataError
-from seg.features.index import KINDS, VectorIndex
+from seg.features.index import FLAT, HNSW, IVFPQ, VectorIndex
 from seg.search import benchmark
 from seg.search.evaluate import labels_by_folder, labels_by_group, precision_at, read_groups, table
 from seg.search.image_index import Entry, ImageIndex
@@ -55,16 +55,15 @@ def test_groups_without_images_and_bad_words_are_refused(circle: ImageIndex) -> 
 
 
 def test_the_benchmark_measures_recall_against_brute_force() -> None:
-    vectors, queries = benchmark.synthetic(12_000, 32, 0), benchmark.synthetic(100, 32, 1)
+    vectors, queries = benchmark.synthetic(10_000, 16, 0), benchmark.synthetic(100, 16, 1)
     expected = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
-    measured = benchmark.measure(vectors, queries, KINDS)
-    assert [one.kind for one in measured] == list(KINDS)
-    for one in measured:
-        index = VectorIndex(vectors)
-        index.build(one.kind)
-        pairs = zip(index.search(queries, 10)[1], expected, strict=True)
-        recall = np.mean([np.isin(mine, right).mean() for mine, right in pairs])
-        assert one.recall == pytest.approx(recall, abs=0.005)
+    measured = benchmark.measure(vectors, queries, [FLAT, HNSW, IVFPQ])
+    assert [one.kind for one in measured] == [FLAT, HNSW, IVFPQ]
+    index = VectorIndex(vectors)
+    index.build(HNSW)
+    pairs = zip(index.search(queries, 10)[1], expected, strict=True)
+    recall = np.mean([np.isin(mine, right).mean() for mine, right in pairs])
+    assert measured[1].recall == pytest.approx(recall, abs=0.005)
     assert measured[0].recall == 1 and measured[0].index_mb == 0
     assert benchmark.table(measured).count("\n") == 4
 
