@@ -160,8 +160,10 @@ class ImageIndex:
         fields, arrays = read_sections(path, MAGIC, WHAT, REMEDY)
         try:
             return cls._restore(fields, arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{path} is cut or damaged; {REMEDY}.") from error
+        except (KeyError, TypeError, ValueError) as error:  # every byte is as it was written
+            raise ArtifactError(
+                f"{path} was made by another version of dinoseg; {REMEDY}."
+            ) from error
 
     @classmethod
     def _restore(cls, fields: dict[str, Any], arrays: dict[str, UInt8]) -> Self:

@@ -75,6 +75,17 @@ def test_an_index_of_another_version_is_one_line(tmp_path: Path) -> None:
         ImageIndex.load(path)
 
 
+def test_an_index_without_a_field_is_of_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.index"
+    with monkeypatch.context() as older:
+        older.setattr(dataclasses, "asdict", lambda source: {"arch": "thumbnail"})
+        filled(5).save(path)
+    with pytest.raises(ArtifactError, match="made by another version of dinoseg; make it again"):
+        ImageIndex.load(path)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
