@@ -60,7 +60,7 @@ def find_duplicates(
     """Finds images that are contained in another one of an index.
 
     Of two that show the same, the one with more pixels stays; of equals that with the larger file,
-    the older one, the first by its path. A crop with more pixels than the image that shows more
+    the older one, the first by its path. A crop that is sharper than the image that shows more
     stays, too.
 
     Args:

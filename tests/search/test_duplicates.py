@@ -76,9 +76,12 @@ def test_planted_copies_are_found_and_named_and_nothing_else(
     assert not faults
 
 
-def test_a_crop_with_more_pixels_than_the_whole_stays(index: ImageIndex, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scale", [0.4, 0.85])  # the whole has fewer pixels, and more
+def test_a_crop_that_is_sharper_than_the_whole_stays(
+    index: ImageIndex, tmp_path: Path, scale: float
+) -> None:
     image = photo("coffee")
-    small = cv2.resize(image, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(tmp_path / "crop.png"), middle(image, 0.75))
     cv2.imwrite(str(tmp_path / "whole.png"), small)
     update(index, [str(tmp_path)], False, embed, lambda: None)
