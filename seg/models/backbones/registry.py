@@ -11,7 +11,7 @@ from seg.models.backbones.base import Backbone
 from seg.models.backbones.blocks import PATCH
 from seg.models.backbones.dinov2 import DinoBackbone
 from seg.models.backbones.efficientnet_lite import EfficientNetLite0
-from seg.models.backbones.vit import CONFIGS, DinoVisionTransformer, ViTConfig
+from seg.models.backbones.vit import CONFIGS, UNPUBLISHED, DinoVisionTransformer, ViTConfig
 from seg.spec import IMAGENET_MEAN, IMAGENET_STD
 
 DINOV2 = "dinov2"
@@ -40,7 +40,7 @@ class PublishedFile:
     Attributes:
         name: Its file name.
         license: What it may be used under, an SPDX identifier.
-        url: Where it is downloaded from; empty where a package carries it.
+        url: Where it is downloaded from; empty where a package carries it, or nobody publishes it.
         size: Its bytes, where they are known.
         sha256: Its hash, where one is published.
         package: Name and version of the Python package that carries it, such as `name==1.0`;
@@ -98,7 +98,9 @@ def dinov2(name: str, config: ViTConfig) -> BackboneInfo:
         weights=PublishedFile(
             name=file_name,
             license="Apache-2.0",
-            url=f"{DINOV2_URL}/{name.removesuffix('_reg')}/{file_name}",
+            url=""
+            if name in UNPUBLISHED
+            else f"{DINOV2_URL}/{name.removesuffix('_reg')}/{file_name}",
             size=size,
             sha256=sha256,
         ),
@@ -131,7 +133,7 @@ EFFICIENTNET_LITE0 = BackboneInfo(
 )
 BACKBONES = {
     "efficientnet_lite0": EFFICIENTNET_LITE0,
-    **{name: dinov2(name, config) for name, config in CONFIGS.items()},
+    **{name: dinov2(name, config) for name, config in (CONFIGS | UNPUBLISHED).items()},
 }
 
 

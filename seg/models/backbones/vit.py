@@ -61,6 +61,9 @@ CONFIGS = {
     ),
 }
 
+# Small enough to be trained from scratch on a CPU; nobody publishes weights of it.
+UNPUBLISHED = {"dinov2_vitt14": ViTConfig(embed_dim=192, depth=12, num_heads=3)}
+
 
 @dataclass(frozen=True, slots=True)
 class BlockTokens:

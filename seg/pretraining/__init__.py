@@ -1,0 +1,1 @@
+"""Self-supervised pre-training of backbones, the DINOv2 method (Oquab et al., 2023)."""
