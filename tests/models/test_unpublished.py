@@ -7,7 +7,7 @@ from seg.models.official_weights import load_backbone
 
 
 def test_a_backbone_that_nobody_publishes_says_so():
-    with pytest.raises(ArtifactError, match="Nobody publishes dinov2_vitt14_pretrain.pth"):
+    with pytest.raises(ArtifactError, match="Nobody publishes dinov2_vitt14_pretrain"):
         load_backbone("dinov2_vitt14")
 
 
