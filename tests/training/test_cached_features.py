@@ -15,6 +15,7 @@ import torch
 
 from seg import cli
 from seg.data import open_dataset
+from seg.errors import SegError
 from seg.evaluation.segmentation import evaluate_segmenter
 from seg.models.checkpoint import read_checkpoint
 from seg.predictors.segmenter import Segmenter
@@ -114,7 +115,15 @@ def test_a_view_depends_on_its_image_and_not_on_the_others(tiny, discs, tmp_path
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"scale": (0.5, 1.0)}, {"color": 0.1}, {"crop_hw": (70, 70)}]
+    "change",
+    [
+        {"seed": 1},
+        {"scale": (0.5, 1.0)},
+        {"color": 0.1},
+        {"crop_hw": (70, 70)},
+        {"crop_hw": (79, 84)},  # on the same canvas
+        {"input_hw": (98, 98)},  # a larger image under the same crop
+    ],
 )
 def test_other_views_are_other_entries(tiny, discs, tmp_path, change):
     plain = trainer(discs, tmp_path).task.views
@@ -248,3 +257,43 @@ def test_views_that_make_no_sense_get_one_line(discs, tmp_path, flags, said, cap
     assert cli.run(main, args) == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("error:") and said in line
+
+
+def test_features_of_another_precision_are_other_entries(tiny, discs, tmp_path):
+    views = trainer(discs, tmp_path).task.views
+    key = views._key(0, 0)
+    views.precision = "bfloat16"
+    assert views._key(0, 0) != key
+
+
+def test_images_of_the_same_bytes_and_another_shape_are_other_entries(tiny, discs, tmp_path):
+    views = trainer(discs, tmp_path).task.views
+    for hw in ((28, 56), (56, 28)):
+        maps = views.image_features(np.zeros((1, 3, *hw), np.float32))
+        assert maps.shape[:2] == (hw[0] // 14, hw[1] // 14)
+
+
+def test_other_layers_are_another_backbone(tiny, discs, tmp_path):
+    spec = trainer(discs, tmp_path).spec
+    assert backbone_key(spec) != backbone_key(dataclasses.replace(spec, layers=spec.layers[1:]))
+
+
+def test_epochs_draw_from_every_view(tiny, discs, tmp_path, monkeypatch):
+    views = trainer(discs, tmp_path, MANY, samples=slice(2)).task.views
+    drawn = set()
+
+    def view(index, number):
+        drawn.add(number)
+        return np.zeros((6, 6, 192), np.float16), np.zeros((84, 84), np.uint8)
+
+    monkeypatch.setattr(views, "view", view)
+    for epoch in range(60):
+        list(views.epoch(epoch))
+    assert drawn == set(range(12))
+
+
+def test_a_feature_beyond_float16_is_one_line(tiny, discs, tmp_path, monkeypatch):
+    views = trainer(discs, tmp_path).task.views
+    monkeypatch.setattr(views.net, "features", lambda images: torch.full((1, 4, 2, 2), 1e5))
+    with pytest.raises(SegError, match="does not fit into float16; train with --no-cache"):
+        views.image_features(np.zeros((1, 3, 28, 28), np.float32))

@@ -1,5 +1,6 @@
 """The cache's files: whole or not there, and only their own backbone's."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from seg.errors import ArtifactError
+from seg.files.atomic import atomic_write
+from seg.training import feature_cache
 from seg.training.feature_cache import Cache, default_folder, entry_bytes
 
 ONE = {"arch": "tiny", "layers": (0, 1), "weights": "1"}
@@ -148,3 +151,23 @@ def test_what_killed_runs_left_is_dropped_when_it_is_old(tmp_path):
 def test_the_folder_is_the_users_choice(monkeypatch):
     monkeypatch.setenv("DINOSEG_CACHE", "elsewhere")
     assert default_folder() == Path("elsewhere/features")
+
+
+def test_a_part_of_the_disk_stays_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**10, 9 * 10**9, 10**9))
+    with pytest.raises(ArtifactError, match="make room"):
+        Cache(tmp_path, ONE).reserve(9 * 10**8)
+
+
+def test_what_the_disk_did_not_keep_is_said(tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def flipping(path):
+        with atomic_write(path) as part:
+            yield part
+            content = bytearray(part.read_bytes())
+            content[-1] ^= 1
+            part.write_bytes(content)
+
+    monkeypatch.setattr(feature_cache, "atomic_write", flipping)
+    with pytest.raises(ArtifactError, match="is not as it was written; check the disk"):
+        Cache(tmp_path, ONE).get(KEY, arrays)

@@ -102,8 +102,9 @@ def test_a_network_with_an_efficientnet_encoder_starts_from_a_file_too(tmp_path,
 
 
 @pytest.mark.parametrize("suffix", ["pt", "onnx"])
-def test_other_classes_get_a_new_head_and_the_rest_stays(trained, suffix):
-    spec = dataclasses.replace(SPEC, outputs=segmentation_outputs(("background", "cat", "dog")))
+@pytest.mark.parametrize("classes", [("background", "cat", "dog"), ("background", "cat")])
+def test_other_classes_get_a_new_head_and_the_rest_stays(trained, suffix, classes):
+    spec = dataclasses.replace(SPEC, outputs=segmentation_outputs(classes))
     net = build_net(spec)
     before = {name: part.clone() for name, part in net.state_dict().items()}
     text = init_weights_from(trained / f"net.{suffix}", net, spec, lambda: views(8, 1))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from seg import cli
+from seg.errors import ArtifactError
 from seg.models.checkpoint import read_checkpoint
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
@@ -161,3 +162,10 @@ def test_the_next_epoch_is_not_the_best_because_the_best_is_gone(tiny, tmp_path)
         read_checkpoint(tmp_path / "best_iou.pt")["row"]["epoch"] == 5
         and run.missing_checkpoints() == []
     )
+
+
+def test_an_option_that_was_not_there_before_is_a_change(train, tmp_path):
+    run = Run(tmp_path / "run", "iou")
+    training = read_checkpoint(run.last)["training"]
+    with pytest.raises(ArtifactError, match="the same choices as before: new was None, is 1"):
+        run.resume({**training["config"], "new": 1}, training["data"])

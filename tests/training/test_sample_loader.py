@@ -8,9 +8,10 @@ import torch
 
 from seg.data import open_dataset
 from seg.data.augment import Augment, copy_paste
+from seg.data.samples import instance_table
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
-from seg.training.sample_loader import SampleLoader
+from seg.training.sample_loader import SampleLoader, digest_of
 from tests.training.making import SMALL_LITE, TINY
 
 SPEC = ModelSpec(
@@ -156,3 +157,16 @@ def test_the_networks_take_what_batches_give(discs):
     images, _, _ = first([open_dataset(str(discs))], SMALL)
     outputs = build_net(SPEC).training_logits(images)
     assert [tuple(o.shape) for o in outputs] == [(4, 2, 16, 16), (4, 2, 4, 4)]
+
+
+def test_the_last_views_of_an_epoch_are_a_step_of_their_own(discs):
+    config = SMALL.with_changes({"samples": 10})
+    stream = SampleLoader([open_dataset(str(discs))], SPEC, config)
+    assert [len(batch.labels) for batch in stream.epoch(0)] == [4, 4, 2]
+    assert len(stream) == 3
+
+
+def test_a_sample_whose_labels_mean_something_else_is_another(discs):
+    sample = open_dataset(str(discs)).train[0]
+    other = dataclasses.replace(sample, table=instance_table(1))
+    assert other.table != sample.table and digest_of(other) != digest_of(sample)

@@ -36,3 +36,9 @@ def test_cosine_is_half_way_in_the_middle_and_ends_at_a_hundredth():
     assert learning_rate(5, base=2, steps=10, scheduler="cosine") == pytest.approx(2 * 0.505)
     assert learning_rate(10, base=2, steps=10, scheduler="cosine") == pytest.approx(0.02)
     assert learning_rate(99, base=2, steps=10, scheduler="cosine") == pytest.approx(0.02)
+
+
+def test_cosine_begins_behind_the_warmup():
+    choices = {"base": 2, "steps": 110, "scheduler": "cosine", "warmup": 10}
+    assert learning_rate(10, **choices) == pytest.approx(2)
+    assert learning_rate(60, **choices) == pytest.approx(2 * 0.505)

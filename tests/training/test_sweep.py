@@ -10,6 +10,7 @@ import pytest
 from seg import cli
 from seg.data import open_dataset
 from seg.errors import DataError, SpecMismatch
+from seg.training import launch
 from seg.training.comparison import T_975, Result, mean_and_margin, summarize, table
 from seg.training.run import Run
 from seg.training.sweep import folds, grid, plan
@@ -150,3 +151,12 @@ def test_the_command_trains_all_and_goes_on_after_a_stop(
     assert (tmp_path / "all" / "trials.md").read_text() == said.out
     assert said.out.count("lr=") == 2
     assert cv2.imread(str(tmp_path / "all" / "trials.png")).std() > 5
+
+
+def test_trainings_are_compared_by_their_last_epoch(tiny, discs, tmp_path, monkeypatch):
+    rows = [{**row(score), "epoch": number} for number, score in ((1, 0.9), (2, 0.5))]
+    monkeypatch.setattr(launch, "train", lambda trainer, loggers: rows)
+    words = ["--data", str(discs), *tiny, "--sweep", "lr=1e-3,1e-2", "--output", str(tmp_path)]
+    assert cli.run(main, words) == 0
+    found = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
+    assert [(one["epochs"], one["iou"]) for one in found] == [("2", "0.5")] * 2

@@ -17,9 +17,11 @@ from seg.models.checkpoint import read_checkpoint, save_net
 from seg.models.nets import build_net
 from seg.spec import ModelSpec, segmentation_outputs
 from seg.training.losses import distillation
-from seg.training.sample_loader import SampleLoader
+from seg.training.sample_loader import Batch, SampleLoader
+from seg.training.tasks.distillation import DistillationTask
 from seg.training.tasks.segmentation_config import LITE
 from seg.training.teacher import Teacher, teacher_disagreement
+from tests.training.making import config_from
 from train import main
 
 SPEC = ModelSpec(
@@ -86,6 +88,38 @@ def test_doubts_are_people_and_not_seams():
     assert found.mean() < 1.5 * np.pi * 25**2 / labels.size
     unsure = np.full((200, 200, 2), 14, np.uint8)  # a half each
     assert not teacher_disagreement(labels, unsure, 0.7).any()
+
+
+def test_the_labeled_beside_the_doubted_still_teach():
+    """Two people touch and one is labeled; only the other one is in doubt."""
+    labels = np.zeros((100, 100), np.uint8)
+    labels[20:80, 20:50] = 1
+    truth = labels.copy()
+    truth[20:80, 50:80] = 1
+    scores = np.where(truth[..., None] == [0, 1], 0, 200).astype(np.uint8)
+    found = teacher_disagreement(labels, scores, 0.7)
+    assert found[22:78, 52:78].all() and not found[labels == 1].any()
+
+
+def test_a_larger_box_has_a_finer_grid(tmp_path):
+    model, image = constant(tmp_path / "a.pt", 1.5), np.zeros((60, 80, 3), np.uint8)
+    for side, shape in ((96, (18, 24, 2)), (192, (36, 48, 2))):
+        teacher = Teacher([model], SPEC.classes, (side, side), "cpu", tmp_path / "cache")
+        assert teacher.log_probs(image, "digest").shape == shape
+
+
+def test_weight_and_temperature_of_the_teacher_are_flags(discs, tmp_path):
+    teacher = str(constant(tmp_path / "a.pt", 1.5))
+    words = ["--teacher", teacher, *SMALL, "--distill-weight", "0.25", "--temperature", "3"]
+    config, cpu = config_from(words, "distill"), torch.device("cpu")
+    task = DistillationTask(config, [open_dataset(str(discs))], cpu, tmp_path / "cache")
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 2, 4, 4, generator=generator)
+    soft = torch.randint(0, 100, (1, 2, 4, 4), generator=generator).to(torch.uint8)
+    batch = Batch(torch.zeros(1), torch.zeros(1, 4, 4, dtype=torch.long), soft)
+    losses = task._losses([logits, logits], batch)
+    expected = 0.25 * distillation(logits, soft, 3.0, config.losses.dice)
+    torch.testing.assert_close(losses["distill"], expected)
 
 
 @pytest.mark.parametrize("augment", ["default", "official"])
