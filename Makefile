@@ -13,7 +13,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OPENCV := $(shell grep '^opencv-python==' requirements.txt)
 
-.PHONY: demo test lint types check faults soak person-lite reproduce trt-check
+.PHONY: demo test lint types check faults soak peers person-lite reproduce trt-check
 demo: .venv/demo.stamp
 	$(BIN)/python apps/demo.py $(if $(VIDEO),--input "$(VIDEO)")
 
@@ -40,6 +40,18 @@ soak: .venv/all.stamp
 
 DATA ?= ../shared/data
 resume_flag = $(if $(and $(RESUME),$(wildcard $(1)/last.pt)),--resume)
+.venv-peers:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet mediapipe==0.10.21
+
+# The held-out images of the model card, and two kinds of places that no training saw.
+peers: .venv/all.stamp .venv-peers
+	$(BIN)/python tests/peers/compare_people.py --python .venv-peers/bin/python --data \
+	  "$(DATA)/people_portraits240,val=54,seed=5" "$(DATA)/people,val=60,seed=1" \
+	  "$(DATA)/people_supervisely,val=222,seed=5" "$(DATA)/PennFudanPed" \
+	  "$(DATA)/negatives,negatives,val=80,seed=2" "$(DATA)/negatives_houses,negatives,val=100,seed=5" \
+	  "$(DATA)/negatives_scene15,negatives,val=100,seed=5"
+
 LITE := runs/person-lite
 # Where it finds people that the labels lack, with at least probability ignore_above=, nothing is learned.
 DOUBTER ?= weights/person-lite.onnx
