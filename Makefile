@@ -49,8 +49,8 @@ peers: .venv/all.stamp .venv-peers
 	$(BIN)/python tests/peers/compare_people.py --python .venv-peers/bin/python --data \
 	  "$(DATA)/people_portraits240,val=54,seed=5" "$(DATA)/people,val=60,seed=1" \
 	  "$(DATA)/people_supervisely,val=222,seed=5" "$(DATA)/PennFudanPed" \
-	  "$(DATA)/negatives,negatives,val=80,seed=2" "$(DATA)/negatives_houses,negatives,val=100,seed=5" \
-	  "$(DATA)/negatives_scene15,negatives,val=100,seed=5"
+	  "$(DATA)/negatives,negatives,val=80,seed=2" "$(DATA)/negatives_houses,negatives,val=162" \
+	  "$(DATA)/negatives_scene15,negatives,val=75"
 
 LITE := runs/person-lite
 # Where it finds people that the labels lack, with at least probability ignore_above=, nothing is learned.
