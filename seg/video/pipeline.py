@@ -1,7 +1,7 @@
 """Pipeline: what the apps do with each frame: predict, and draw what was predicted."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from seg.imaging.annotators import Caption
 from seg.imaging.overlay import Overlay
@@ -32,11 +32,24 @@ class TaskPredictor(Protocol):
         """Predicts on uint8 `(H, W, 3)` BGR."""
 
 
+@runtime_checkable
+class StreamPredictor(Protocol):
+    """A frame of a stream in, a result of its task out; it may remember the frames before."""
+
+    @property
+    def task(self) -> str:
+        """The name that the result gets."""
+
+    def predict_frame(self, frame: Frame, /) -> object:
+        """Predicts on the stream's next frame."""
+
+
 class Pipeline:
     """Runs predictors on a frame and draws their results over it.
 
     Args:
-        predictors: One for each task, or one for all of them.
+        predictors: One for each task, or one for all of them; those that remember frames, for this
+            stream alone.
         overlay: How results are drawn.
         meter: Told how long each predictor takes, and drawing.
         show_fps: Whether the current rate is written into the image.
@@ -47,7 +60,7 @@ class Pipeline:
 
     def __init__(
         self,
-        predictors: Sequence[FramePredictor] | TaskPredictor,
+        predictors: Sequence[FramePredictor | StreamPredictor] | TaskPredictor,
         overlay: Overlay,
         meter: Meter,
         show_fps: bool = False,
@@ -59,7 +72,7 @@ class Pipeline:
     def __call__(self, frame: Frame, /) -> Processed:
         """Returns the results, and the image with them drawn over it."""
         if isinstance(self._predict, _Each):
-            results = self._predict(frame.image)
+            results = self._predict(frame)
         else:
             with self._meter.stage("predict"):
                 results = self._predict(frame.image)
@@ -74,13 +87,19 @@ class Pipeline:
 class _Each:
     """Predictors one after the other, each timed by itself."""
 
-    def __init__(self, predictors: Sequence[FramePredictor], meter: Meter) -> None:
+    def __init__(
+        self, predictors: Sequence[FramePredictor | StreamPredictor], meter: Meter
+    ) -> None:
         self.tasks = [predictor.task for predictor in predictors]
         self._predictors, self._meter = predictors, meter
 
-    def __call__(self, image: UInt8) -> Mapping[str, object]:
-        results = {}
+    def __call__(self, frame: Frame) -> Mapping[str, object]:
+        results: dict[str, object] = {}
         for predictor in self._predictors:
             with self._meter.stage(predictor.task):
-                results[predictor.task] = predictor(image)
+                results[predictor.task] = (
+                    predictor.predict_frame(frame)
+                    if isinstance(predictor, StreamPredictor)
+                    else predictor(frame.image)
+                )
         return results
