@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="an .mp4")
     cli.add_model_flags(parser)
     cli.add_tasks_flag(parser)
+    cli.add_steady_flag(parser)
     text = "also write what was found in each frame as a line of JSON"
     parser.add_argument("--save-results", type=Path, metavar="FILE", help=text)
     cli.add_drawing_flags(parser)

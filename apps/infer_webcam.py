@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_model_flags(parser)
     cli.add_tasks_flag(parser)
+    cli.add_steady_flag(parser)
     cli.add_drawing_flags(parser)
     parser.add_argument("--show", action=argparse.BooleanOptionalAction, help="open a window")
     parser.add_argument(

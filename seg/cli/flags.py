@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seg.cli.logs import note
+from seg.errors import SpecMismatch
 from seg.files.default_artifacts import DEFAULT_MODEL
 from seg.kinds import Device, Engine
 from seg.spec import CLASSIFICATION, EMBEDDING, SEGMENTATION
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from seg.predictors.base import Predictor
     from seg.predictors.feature_viewer import FeatureViewer
     from seg.predictors.one_pass import OnePass
+    from seg.predictors.smoothing import SteadySegmenter
 
 
 PCA = "pca"
@@ -130,13 +132,21 @@ def add_tasks_flag(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--tasks", type=lambda text: text.split(","), metavar="NAMES", help=text)
 
 
+def add_steady_flag(flags: argparse.ArgumentParser) -> None:
+    """Adds `--steady`, which `open_tasks` reads."""
+    from seg.predictors.smoothing import METHODS
+
+    text = "smooth masks over time by this method; see docs/video.md"
+    flags.add_argument("--steady", choices=list(METHODS), help=text)
+
+
 def open_tasks(
     args: argparse.Namespace, stack: "ExitStack"
-) -> "Sequence[Predictor[Any]] | OnePass":
+) -> "Sequence[Predictor[Any] | SteadySegmenter] | OnePass":
     """Opens the model that the flags name with the predictors of its tasks.
 
     Args:
-        args: The flags of `add_model_flags` and `add_tasks_flag`.
+        args: The flags of `add_model_flags`, `add_tasks_flag` and `add_steady_flag`.
         stack: Closes the model.
 
     Returns:
@@ -164,9 +174,22 @@ def open_tasks(
     ]
     if args.verify:
         note(f"verified: {self_test.verify(predictors[0])}")
+    if getattr(args, "steady", None):
+        return [_steady(predictors, args.steady)]
     if len(predictors) == 1 and not has_view:
         return predictors
     return OnePass(predictors, first_frame_colors() if has_view else None)
+
+
+def _steady(predictors: "Sequence[Predictor[Any]]", method: str) -> "SteadySegmenter":
+    """Returns the segmenter with what it remembers of one stream; refuses other tasks."""
+    from seg.predictors.segmenter import Segmenter
+    from seg.predictors.smoothing import SteadySegmenter
+
+    first, *others = predictors
+    if others or not isinstance(first, Segmenter):
+        raise SpecMismatch("--steady smooths masks alone; add --tasks segment.")
+    return SteadySegmenter(first, method)
 
 
 def first_frame_colors() -> "FeatureViewer":
@@ -177,14 +200,16 @@ def first_frame_colors() -> "FeatureViewer":
     return FeatureViewer(None, None, lambda found: PcaView.fit([one.patches for one in found]))
 
 
-def tasks_of(predictors: "Sequence[Predictor[Any]] | OnePass") -> Sequence[str]:
+def tasks_of(
+    predictors: "Sequence[Predictor[Any] | SteadySegmenter] | OnePass",
+) -> Sequence[str]:
     """Returns the tasks of what `open_tasks` returned."""
     if isinstance(predictors, Sequence):
         return [predictor.task for predictor in predictors]
     return predictors.tasks
 
 
-def described(predictors: "Sequence[Predictor[Any]] | OnePass") -> str:
+def described(predictors: "Sequence[Predictor[Any] | SteadySegmenter] | OnePass") -> str:
     """Returns what really runs, of what `open_tasks` returned."""
     if isinstance(predictors, Sequence):
         return predictors[0].description

@@ -44,7 +44,8 @@ class DisFlow:
         """Returns the flow of two gray images, uint8 `(h, w)`; zeros for tiny ones."""
         if min(after.shape) < SMALLEST_SIDE:
             return np.zeros((*after.shape, 2), np.float32)
-        return np.asarray(self._dis.calc(after, before, None), np.float32)  # type: ignore[call-overload]
+        pair = np.ascontiguousarray(after), np.ascontiguousarray(before)  # which OpenCV demands
+        return np.asarray(self._dis.calc(*pair, None), np.float32)  # type: ignore[call-overload]
 
 
 def resize_flow(flow: Float32, hw: Size) -> Float32:

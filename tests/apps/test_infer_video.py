@@ -137,3 +137,17 @@ def test_show_without_a_display_is_one_line_and_no_abort(request, clip, here, ti
     assert child.stderr == (
         "error: Cannot show a window: DISPLAY is not set. Use --no-show and give --output.\n"
     )
+
+
+@pytest.mark.parametrize("method", ["exponential", "hysteresis", "flow"])
+def test_steady_masks_of_a_sure_square_follow_it(infer, clip, here, square_labels, method, capsys):
+    assert infer("--input", clip, "--save-masks", "masks", "--steady", method) == 0
+    for index in range(10):
+        mask = cv2.imread(str(here / "masks" / f"{index:06d}.png"), cv2.IMREAD_UNCHANGED)
+        assert (mask != square_labels(index)).mean() < 0.02
+    assert f"steadied by {method}" in capsys.readouterr().err
+
+
+def test_steady_is_refused_where_it_cannot_be(infer, clip, capsys):
+    assert infer("--input", clip, "--steady", "flow", "--tta", 1) == 1
+    assert "leave --tta out" in capsys.readouterr().err

@@ -50,3 +50,16 @@ def test_the_rate_is_drawn_where_it_is_wanted_and_known():
 def test_without_a_predictor_the_frame_comes_back():
     processed = Pipeline([], overlay(), Meter())(FRAME)
     assert processed.results == {} and (processed.image == IMAGE).all()
+
+
+def test_a_predictor_that_remembers_gets_whole_frames():
+    class Remembering:
+        task = "segmentation"
+
+        def predict_frame(self, frame):
+            seen.append(frame)
+            return Mask(np.zeros((40, 60), np.uint8), ("background", "person"))
+
+    seen = []
+    Pipeline([Remembering()], overlay(), Meter())(FRAME)
+    assert seen == [FRAME]
