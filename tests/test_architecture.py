@@ -26,6 +26,7 @@ EDGES = {
     ("models", "imaging"),
     ("data", "video"),
     ("training", "evaluation"),
+    ("pretraining", "cli"),
     ("exporting", "verification"),
 }
 DOORS = {

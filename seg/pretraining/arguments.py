@@ -23,7 +23,7 @@ def read_arguments(kind: type[T], values: Mapping[str, Any], name: str) -> T:
     Raises:
         SpecMismatch: There is no such argument, or its value has another kind or makes no sense.
     """
-    return _read(kind, values, dataclasses.MISSING, name)
+    return _read(kind, values, None, name)
 
 
 def _read(kind: type[T], values: object, default: Any, name: str) -> T:
@@ -36,12 +36,18 @@ def _read(kind: type[T], values: object, default: Any, name: str) -> T:
         if key not in fields:
             hint = _nearest(str(key), list(fields))
             raise SpecMismatch(f"{name} has no argument '{key}'; {hint}")
-        own = _default(fields[key]) if default is dataclasses.MISSING else getattr(default, key)
+        own = _default(fields[key]) if default is None else getattr(default, key)
         found[key] = _convert(hints[key], value, own, f"{name}.{key}")
-    if default is dataclasses.MISSING or default is None:
-        return kind(**found)
-    changed: T = dataclasses.replace(default, **found)
-    return changed
+    if default is not None:
+        changed: T = dataclasses.replace(default, **found)
+        return changed
+    if missing := [one for one in fields if one not in found and _is_required(fields[one])]:
+        raise SpecMismatch(f"{name} needs {', '.join(missing)}, too.")
+    return kind(**found)
+
+
+def _is_required(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
 
 
 def _default(field: "dataclasses.Field[Any]") -> Any:
@@ -80,12 +86,16 @@ def _as_kind(kind: Any, value: Any) -> Any:
         return value if value in typing.get_args(kind) else _WRONG
     if typing.get_origin(kind) is tuple:
         parts = typing.get_args(kind)
+        if parts[1:] == (...,) and isinstance(value, (list, tuple)):
+            parts = parts[:1] * len(value)
         if not isinstance(value, (list, tuple)) or len(value) != len(parts):
             return _WRONG
         read = tuple(_as_kind(part, one) for part, one in zip(parts, value, strict=True))
         return _WRONG if any(one is _WRONG for one in read) else read
     if kind is bool:
         return value if isinstance(value, bool) else _WRONG
+    if typing.get_origin(kind) is Mapping:
+        return value if isinstance(value, Mapping) else _WRONG
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is int:
         return int(value) if is_number and value == int(value) else _WRONG
@@ -101,7 +111,11 @@ def _words(kind: Any) -> str:
         return f"{len(typing.get_args(kind))} numbers"
     if dataclasses.is_dataclass(kind):
         return "arguments by name"
-    return {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "null")
+    if typing.get_origin(kind) is Mapping:
+        return "arguments by name"
+    return {str: "text", bool: "true or false", int: "a whole number", float: "a number"}.get(
+        kind, "null"
+    )
 
 
 def refuse_unless(conditions: Mapping[str, bool], kind: str) -> None:

@@ -98,6 +98,7 @@ def test_bad_arguments_of_the_method_are_refused(values, message):
             "transform_args.local_view has no argument 'num_view'; did you mean 'num_views'?",
         ),
         ({"num_channels": 4}, "num_channels of 3"),
+        ({"random_rotation": {"prob": 1.0}}, "transform_args.random_rotation needs degrees, too."),
         ({"image_size": 224}, "transform_args.image_size is 224; expected 2 numbers."),
         ({"random_resize": {"min_scale": 0}}, "0 < min_scale <= max_scale <= 1"),
         ({"color_jitter": {"prob": 1.5}}, "color_jitter.prob from 0 to 1"),
