@@ -174,7 +174,10 @@ def module(world: World, version: str) -> ModuleType:
             return list(self.tensors)[index]
 
         def get_tensor_dtype(self, name):
-            return trt.DataType.FLOAT
+            values = (*self.model.graph.input, *self.model.graph.output)
+            kinds = {value.name: value.type.tensor_type.elem_type for value in values}
+            is_half = kinds[name] == onnx.TensorProto.FLOAT16
+            return trt.DataType.HALF if is_half else trt.DataType.FLOAT
 
         def get_tensor_mode(self, name):
             return list(trt.TensorIOMode)[self.tensors[name] + 1]
@@ -289,7 +292,9 @@ def cpu_torch(world: World) -> SimpleNamespace:
     cuda = SimpleNamespace(
         CUDAGraph=CUDAGraph,
         graph=graph,
-        Stream=lambda: SimpleNamespace(cuda_stream=7, synchronize=lambda: None),
+        Stream=lambda: SimpleNamespace(
+            cuda_stream=7, synchronize=lambda: world.log.append("synchronize")
+        ),
         stream=lambda stream: contextlib.nullcontext(),
         synchronize=lambda: None,
         is_available=lambda: world.gpu,

@@ -1,10 +1,12 @@
 """The flags that say what runs."""
 
+from contextlib import ExitStack
+
 import numpy as np
 import onnx
 import pytest
 
-from seg import ArtifactError, cli
+from seg import ArtifactError, EngineMissing, cli
 from seg.runtimes.open import open_runtime
 from seg.spec import METADATA_KEY, ModelSpec, segmentation_outputs
 from seg.verification.self_test import GOLDEN_KEY, record
@@ -62,3 +64,16 @@ def test_verify_says_how_far_off_and_needs_the_sources_scores(model, caplog):
     onnx.save(made, model)
     opened(model, "--verify")
     assert "verified: scores are off by 0 standard deviations" in caplog.text
+
+
+def test_the_device_is_the_one_that_was_asked_for(model):
+    """OpenVINO has no CUDA, on any machine."""
+    words = ["--model", str(model), "--runtime", "openvino", "--device", "cuda"]
+    parser = cli.parser("")
+    cli.add_model_flags(parser)
+    cli.add_tasks_flag(parser)
+    args = parser.parse_args(words)
+    with pytest.raises(EngineMissing, match="--device"):
+        cli.open_predictor(args)
+    with pytest.raises(EngineMissing, match="--device"), ExitStack() as stack:
+        cli.open_tasks(args, stack)

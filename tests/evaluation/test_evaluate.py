@@ -285,3 +285,24 @@ def test_the_worst_comes_first_whatever_it_is_scored_by() -> None:
         {"name": "alarm", "score": pytest.approx(0.1)},
         {"name": "alarm too", "score": pytest.approx(0.1)},
     ]
+
+
+def test_a_report_names_the_ten_worst_of_many() -> None:
+    guesses = [Guess(Path(f"{error:02}.png"), error) for error in range(13)]
+    evaluation = evaluate(guesses, lambda guess: MeanError(guess.truth or 0, 1), ("brightness",))
+    names = [row["name"] for row in evaluation.to_dict()["worst_images"]]
+    assert names == [f"{error:02}.png" for error in range(12, 2, -1)]
+
+
+def test_an_observer_gets_the_first_pass_which_is_not_mirrored(tmp_path: Path) -> None:
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, :16] = (0, 0, 255)
+    cv2.imwrite(str(tmp_path / "left.png"), image)
+    seen: list[Float32] = []
+    averaging = Segmenter(FakeRuntime(red_is_person), tta=1)
+    evaluate_segmenter(
+        averaging, [Sample(tmp_path / "left.png")], lambda logits, *_: seen.append(logits)
+    )
+    (logits,) = seen
+    is_red = logits.argmax(0) == 1
+    assert is_red[:, :15].all() and not is_red[:, 17:].any()

@@ -53,6 +53,17 @@ def test_leaving_one_out_takes_the_others(embedder, samples):
     assert found.metrics.confusion.tolist() == [[4, 0, 0], [0, 3, 0], [0, 1, 4]]
 
 
+def test_an_image_is_no_neighbor_of_its_own(embedder, tmp_path):
+    """Two images of one color and of two classes: each gets the class of the other."""
+    pair = []
+    for label, blue in enumerate((250, 200)):
+        path = tmp_path / f"{label}.png"
+        cv2.imwrite(str(path), np.full((20, 30, 3), (blue, 10, 10), np.uint8))
+        pair.append(ClassSample(path, label))
+    found = evaluate_knn(embedder, None, pair, ["one", "other"], k=1)
+    assert found.metrics.confusion.tolist() == [[0, 1], [1, 0]]
+
+
 def test_vectors_are_in_order_and_of_length_one(embedder, samples):
     vectors = embed_samples(embedder, samples)
     expected = np.array([COLORS[0][::-1]]) / np.linalg.norm(COLORS[0])

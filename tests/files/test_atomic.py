@@ -24,6 +24,15 @@ def test_a_block_that_fails_leaves_the_old_file(tmp_path):
     assert path.read_text() == "new" and len(list(tmp_path.iterdir())) == 1
 
 
+def test_two_writers_of_one_file_have_a_part_each(tmp_path):
+    path = tmp_path / "a.txt"
+    with atomic_write(path) as first, atomic_write(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+        assert first.read_text() == "first"
+    assert path.read_text() == "first" and len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with (

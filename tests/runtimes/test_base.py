@@ -55,3 +55,17 @@ def test_a_closed_runtime_does_not_run_and_may_be_closed_again():
         with pytest.raises(EngineFailure, match="closed; open the model again"):
             runtime.run(images(1))
     assert not batches
+
+
+def test_an_engine_gets_rows_in_one_piece_whatever_the_callers_memory_order():
+    orders = []
+
+    def function(given):
+        orders.append(given.flags.c_contiguous)
+        return given[:, :2]
+
+    turned = np.asfortranarray(images(3))
+    assert not turned.flags.c_contiguous
+    found = FakeRuntime(function).run(turned)["logits"]
+    assert orders == [True]
+    np.testing.assert_array_equal(found, images(3)[:, :2])

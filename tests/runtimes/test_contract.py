@@ -248,6 +248,25 @@ def test_every_engine_returns_the_outputs_that_the_spec_names(tmp_path, precisio
         assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_outputs_have_their_own_names_whatever_the_files_order(tmp_path, engine):
+    outputs = (*SPEC.outputs, Output("scores", "classification", ("cat", "dog")))
+    net, images = TwoTasks().eval(), random_images()
+    write_onnx(net, dataclasses.replace(SPEC, outputs=outputs), tmp_path / "two.onnx")
+    model = onnx.load(str(tmp_path / "two.onnx"))
+    returned = [*model.graph.output][::-1]
+    del model.graph.output[:]
+    model.graph.output.extend(returned)
+    onnx.save(model, str(tmp_path / "turned.onnx"))
+    options = {"precision": "float32"} if engine == "openvino" else {}
+    with open_runtime(tmp_path / "turned.onnx", "cpu", engine, **options) as runtime:
+        found = runtime.run(images)
+    with torch.inference_mode():
+        maps, scores = net(torch.from_numpy(images))
+    np.testing.assert_allclose(found["logits"], maps.numpy(), atol=2e-5)
+    np.testing.assert_allclose(found["scores"], scores.numpy(), atol=2e-4)
+
+
 def test_the_spec_travels(files):
     specs = {suffix: open_runtime(path, "cpu").spec for suffix, path in files.items()}
     assert specs["pt"] == SPEC and specs["xml"] == specs["onnx"]

@@ -1,5 +1,7 @@
 """torch in narrow types, compiled, and as a CUDA graph (on a stand-in for CUDA)."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -115,6 +117,25 @@ def test_a_graph_is_replayed_for_each_shape(monkeypatch):
     # Each new shape: once for the size of the output, three to warm up, once to record, replayed.
     new = [False, False, False, False, True, False]
     assert runs == [*new, *new, False]
+
+
+def test_a_network_in_training_is_evaluated_and_stays_in_training():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), torch.nn.BatchNorm2d(2)).train()
+    frozen = copy.deepcopy(net).eval()
+    found = TorchRuntime(net, SPEC, CPU).run(random_images(2))["logits"]
+    with torch.inference_mode():
+        np.testing.assert_array_equal(found, frozen(torch.from_numpy(random_images(2))).numpy())
+    assert all(part.training for part in net.modules())
+    for name, values in frozen.state_dict().items():
+        assert torch.equal(net.state_dict()[name], values), name
+
+
+def test_float32_is_not_rounded_to_tf32(monkeypatch):
+    """torch's own default rounds the inputs of convolutions on CUDA to ten bits."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    pytorch.pick_device("cpu")
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize(

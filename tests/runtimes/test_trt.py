@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from seg import ArtifactError, EngineFailure, EngineMissing, Segmenter, ShapeError
@@ -87,6 +88,33 @@ def test_results_belong_to_the_caller(tensorrt, tmp_path, plan):
         np.testing.assert_array_equal(first, kept)
 
 
+def test_images_on_the_gpu_are_split_and_their_results_belong_to_the_caller(
+    tensorrt, tmp_path, plan
+):
+    with open_runtime(write(tmp_path, plan)) as runtime:
+        many = random_images(5)  # 2 and 2 and 1
+        for count in (5, 1):
+            first = runtime.run_tensors(torch.from_numpy(many[:count]))["logits"]
+            runtime.run_tensors(torch.from_numpy(1 - many))
+            np.testing.assert_array_equal(first.numpy(), many[:count, :2] - np.float32(0.5))
+
+
+def test_results_are_read_when_the_gpu_is_done(tensorrt, tmp_path, plan):
+    """The last copy only is enqueued: until its stream is waited for, memory holds anything."""
+    with open_runtime(write(tmp_path, plan)) as runtime:
+        runtime.run(random_images())
+    assert tensorrt.log[-2:] == ["replay", "synchronize"]
+
+
+def test_an_engine_that_takes_another_type_is_refused(tensorrt, tmp_path, plan):
+    model = onnx.load_from_string(plan.removeprefix(b"plan:"))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    half = b"plan:" + model.SerializeToString()
+    with pytest.raises(ArtifactError, match="'images' is not float32; build it again"):
+        open_runtime(write(tmp_path, half))
+
+
 def test_input_in_any_memory_order_gives_the_same(tensorrt, tmp_path, plan):
     with open_runtime(write(tmp_path, plan)) as runtime:
         turned = np.asfortranarray(random_images())
@@ -126,6 +154,13 @@ def test_an_engine_built_elsewhere_is_refused(tensorrt, tmp_path, plan, built, f
         with pytest.raises(ArtifactError, match=f"(?s){expected}.*--rebuild"):
             open_runtime(path)
         assert not tensorrt.log
+
+
+@pytest.mark.parametrize(("capability", "runs"), [("7.5", False), ("8.0", True), ("10.0", True)])
+def test_an_engine_for_ampere_and_later_runs_on_no_gpu_before_it(tmp_path, plan, capability, runs):
+    path = write(tmp_path, plan, hardware_compatible=True)
+    here = dataclasses.replace(HERE, gpu="another", capability=capability)
+    assert (EngineMetadata.read(path).incompatibilities(here) == []) == runs
 
 
 def test_an_engine_and_its_metadata_belong_together(tensorrt, tmp_path, plan):
