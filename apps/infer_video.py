@@ -5,15 +5,19 @@ Same frames, timestamps, rotation and audio; H.264 in MP4, which every player pl
     python apps/infer_video.py --input clip.mp4
     python apps/infer_video.py --input clip.mp4 --output out/masks.mp4 --opacity 0.7 --overwrite
     python apps/infer_video.py --input clip.mp4 --save-masks masks --imgsz 640 640
+    python apps/infer_video.py --input clip.mp4 --save-polygons people.jsonl --cut-out people.webm
 
 Without --output the result is <name>-overlay.mp4 in the current folder.
 """
 
 import argparse
+import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from seg import cli
+from seg.cli import outputs
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,6 +33,8 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_drawing_flags(parser)
     show = argparse.BooleanOptionalAction
     parser.add_argument("--show", action=show, default=False, help="watch it while it runs")
+    outputs.add_section_flags(parser)
+    outputs.add_output_flags(parser)
     return parser
 
 
@@ -52,7 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.check_paths_differ([args.input], [output])
     meter = Meter()
     with ExitStack() as stack:
-        source = stack.enter_context(VideoFile(args.input))
+        video = stack.enter_context(VideoFile(args.input))
+        source = outputs.section_of(video, args)
+        is_whole = args.start is None and args.end is None
+        if not is_whole:
+            cli.note("a part of the video: its audio is left out")
         predictors = cli.open_tasks(args, stack)
         sinks: list[Sink] = [Progress(source)]
         if args.show:
@@ -62,13 +72,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.save_results:
             tasks = tuple(cli.tasks_of(predictors))
             sinks.append(stack.enter_context(ResultLines(args.save_results, args.overwrite, tasks)))
-        writer = Mp4Writer(output, args.overwrite, source.path, source.fps, meter)
+        more, written = outputs.open_outputs(args, stack, source.fps, meter, [args.input], output)
+        sinks += more
+        sound = video.path if is_whole else None
+        writer = Mp4Writer(output, args.overwrite, sound, source.fps, meter)
         sinks.append(stack.enter_context(writer))
         cli.note(f"{args.model}: {cli.described(predictors)}")
         pipeline = Pipeline(predictors, cli.overlay_of(args), meter, show_fps=args.show)
         report = loop.run(source, pipeline, sinks, meter)
-    files = {"output": [output], "masks": [args.save_masks] if args.save_masks else []}
-    return cli.show_results(files, report, [report.damage] if report.damage else [], args.json)
+    files = {"output": [output], "masks": [args.save_masks] if args.save_masks else [], **written}
+    with contextlib.redirect_stdout(sys.stderr if args.raw else sys.stdout):
+        return cli.show_results(files, report, [report.damage] if report.damage else [], args.json)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,14 @@ window opens where there is a display.
 """
 
 import argparse
+import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seg import cli
+from seg.cli import outputs
 from seg.errors import SourceError
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-frames", type=cli.positive_int, metavar="N", help="stop after so many"
     )
+    outputs.add_output_flags(parser)
     return parser
 
 
@@ -72,14 +76,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.output:
             sinks.append(stack.enter_context(Mp4Writer(args.output, args.overwrite, meter=meter)))
+        more, written = outputs.open_outputs(args, stack, source.fps, meter, [], args.output)
+        sinks += more
         cli.note(f"{args.model}: {cli.described(predictors)}")
         pipeline = Pipeline(predictors, cli.overlay_of(args), meter, show_fps=True)
         report = loop.run(source, pipeline, sinks, meter, args.max_frames)
     files = {
         "output": [args.output] if args.output else [],
         "masks": [args.save_masks] if args.save_masks else [],
+        **written,
     }
-    return cli.show_results(files, report, [report.damage] if report.damage else [], args.json)
+    with contextlib.redirect_stdout(sys.stderr if args.raw else sys.stdout):
+        return cli.show_results(files, report, [report.damage] if report.damage else [], args.json)
 
 
 def _windows(args: argparse.Namespace) -> "list[Sink]":
@@ -91,10 +99,16 @@ def _windows(args: argparse.Namespace) -> "list[Sink]":
     try:
         return [Window("dinoseg")]
     except SourceError as error:
-        if args.show or not (args.output or args.save_masks):
+        if args.show or not _writes(args):
             raise
         cli.note(f"{error}")
         return []
+
+
+def _writes(args: argparse.Namespace) -> bool:
+    """Returns whether there is any result but the window."""
+    named = args.output, args.save_masks, args.save_polygons, args.cut_out, args.save_background
+    return args.raw or any(named)
 
 
 if __name__ == "__main__":

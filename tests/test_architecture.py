@@ -43,6 +43,7 @@ DOORS = {
     "av": ("seg/video/",),
     "onnxruntime": ("seg/runtimes/ort.py", "seg/exporting/quantization.py"),
     "faiss": ("seg/features/index.py",),
+    "pycocotools": ("seg/video/polygon_sinks.py",),
     "openvino": ("seg/runtimes/ov.py",),
     "onnx": (
         *("seg/exporting/", "seg/verification/export_check.py"),

@@ -44,7 +44,7 @@ class MaskFolder(Sink):
         mask = processed.results[SEGMENTATION]
         assert isinstance(mask, Mask)
         name = frame.name or f"{frame.index:06d}"
-        _save(self.folder / f"{name}.png", mask.labels, self._overwrite)
+        save_image(self.folder / f"{name}.png", mask.labels, self._overwrite)
 
     def close(self) -> None:
         """Does nothing: each file is finished when it is written."""
@@ -77,15 +77,15 @@ class ImageFiles(Sink):
 
     def write(self, frame: Frame, processed: Processed) -> None:
         """Writes the image."""
-        _save(self.paths[frame.name], processed.image, self._overwrite)
+        save_image(self.paths[frame.name], processed.image, self._overwrite)
         self.written.append(self.paths[frame.name])
 
     def close(self) -> None:
         """Does nothing: each file is finished when it is written."""
 
 
-def _save(path: Path, array: UInt8, overwrite: bool) -> None:
-    """Writes an image, whole or not at all."""
+def save_image(path: Path, array: UInt8, overwrite: bool) -> None:
+    """Writes uint8 `(H, W)`, BGR or BGRA, whole or not at all."""
     try:
         is_encoded, data = cv2.imencode(path.suffix, array)
     except cv2.error:

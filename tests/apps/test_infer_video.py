@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -151,3 +152,44 @@ def test_steady_masks_of_a_sure_square_follow_it(infer, clip, here, square_label
 def test_steady_is_refused_where_it_cannot_be(infer, clip, capsys):
     assert infer("--input", clip, "--steady", "flow", "--tta", 1) == 1
     assert "leave --tta out" in capsys.readouterr().err
+
+
+def test_every_result_comes_from_one_pass(infer, clip, here, square_labels, capsys):
+    words = ("--save-polygons", "p.jsonl", "--cut-out", "cut", "--save-background", "b.mp4")
+    assert infer("--input", clip, *words, "--background", "#00ff00", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["polygons"] == ["p.jsonl"] and report["background"] == ["b.mp4"]
+    assert len(list((here / "cut").iterdir())) == 10
+    assert len((here / "p.jsonl").read_text().splitlines()) == 10
+    with VideoFile(here / "b.mp4") as made:
+        for frame in made:
+            outside = cv2.dilate(square_labels(frame.index), np.ones((9, 9), np.uint8)) == 0
+            assert np.abs(frame.image[outside].astype(int) - (0, 255, 0)).mean() < 12
+
+
+def test_a_part_of_the_video_has_its_frames(infer, clip, here):
+    assert infer("--input", clip, "--start", 0.08, "--end", 0.3, "--save-masks", "masks") == 0
+    names = sorted(path.stem for path in (here / "masks").iterdir())
+    assert names == [f"{index:06d}" for index in range(2, 8)]
+
+
+def test_raw_frames_go_to_standard_output_alone(infer, clip, here, capfdbinary):
+    assert infer("--input", clip, "--raw") == 0
+    out, err = capfdbinary.readouterr()
+    assert len(out) == 10 * 64 * 96 * 3 and b"10 frames in" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--background", "blur"), "--save-background"),
+        (("--save-background", "b.mp4", "--background", "#12"), "#rrggbb"),
+        (("--save-polygons", "p.txt"), ".jsonl or .json"),
+        (("--cut-out", "c.mp4"), ".webm or .mov"),
+        (("--save-background", "clip-overlay.mp4"), "two results"),
+        (("--start", "9"), "shorter"),
+    ],
+)
+def test_results_that_cannot_be_are_refused(infer, clip, words, said, capsys):
+    assert infer("--input", clip, *words) == 1
+    assert said in capsys.readouterr().err
