@@ -53,7 +53,8 @@ def load_backbone(
     with torch.device("meta"):  # no memory for weights that are replaced next, no random draws
         backbone = info.build(name, layers, f"{path.name} sha256:{sha256[:16]}")
     backbone.load_official(state)
-    backbone.is_published = sha256 == info.weights.sha256
+    # Only where it is found again by its name alone.
+    backbone.is_published = sha256 == info.weights.sha256 and path == _find_local(info.weights)
     return backbone
 
 

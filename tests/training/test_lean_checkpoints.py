@@ -68,6 +68,16 @@ def test_a_private_backbone_is_in_the_file(published, discs, tmp_path):
     assert net(torch.zeros(1, 3, 28, 28)).shape == (1, 2, 2, 2)
 
 
+def test_the_published_file_in_a_place_of_its_own_is_in_the_checkpoint(published, discs, tmp_path):
+    """Whoever opens the checkpoint would not find it there."""
+    elsewhere = tmp_path / "mine" / published.name
+    elsewhere.parent.mkdir()
+    published.rename(elsewhere)
+    assert train(discs, tmp_path / "run", "--backbone", str(elsewhere)) == 0
+    elsewhere.unlink()
+    assert load_net(tmp_path / "run" / "last.pt")[1].arch == "small"
+
+
 def test_an_interrupted_run_continues_to_the_same_weights(published, discs, tmp_path):
     for ema in ("0", "0.5"):
         whole = tmp_path / f"whole{ema}"

@@ -38,7 +38,8 @@ class Backbone(nn.Module):
         channels: As given.
         stride: As given.
         source: As given.
-        is_published: Whether the weights are those of the published file, by its hash.
+        is_published: Whether the weights are those of the published file, by its hash, in a place
+            where it is looked for.
     """
 
     is_published = False
