@@ -53,6 +53,7 @@ DOORS = {
     "PIL": ("seg/imaging/image_io.py",),
 }
 CALLS = {"VideoCapture": "seg/video/streams.py", "imshow": "seg/video/viewer.py"}
+TEXT_ARGUMENTS = {"read_text": 0, "write_text": 1}  # how many come before the encoding
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("seg/**/*.py", "apps/*.py", "export/*.py", "train.py")
@@ -113,7 +114,8 @@ def test_nobody_imports_the_package_itself(source: str) -> None:
     names = {m for m in imports(source) if m == "seg" or m.startswith("seg.")}
     modules = {"seg." + s.removesuffix(".py").replace("/", ".")[4:] for s in SOURCES}
     rooms = {f"seg.{name}" for name in RANK}
-    unknown = {n for n in names if n not in modules | rooms and f"{n}.__init__" not in modules}
+    packages = {m.removesuffix(".__init__") for m in modules} - {"seg"}
+    unknown = names - modules - packages - rooms
     assert not unknown, f"{source} imports {unknown} by way of seg/__init__.py"
 
 
@@ -132,6 +134,16 @@ def test_a_heavy_package_has_one_door(package: str) -> None:
 def test_a_dangerous_call_has_one_place(call: str) -> None:
     places = {s for s in SOURCES if f"cv2.{call}(" in (ROOT / s).read_text()}
     assert places == {CALLS[call]}
+
+
+def test_every_text_file_names_its_encoding() -> None:
+    """Else it is the system's, which on Windows is not UTF-8."""
+    for source in SOURCES:
+        for node in ast.walk(ast.parse((ROOT / source).read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in TEXT_ARGUMENTS:
+                num_before = TEXT_ARGUMENTS[node.func.attr]  # type: ignore[attr-defined]
+                names = {keyword.arg for keyword in node.keywords}
+                assert len(node.args) > num_before or "encoding" in names, (source, node.lineno)
 
 
 def test_no_image_is_written_by_a_call_that_hides_a_full_disk() -> None:

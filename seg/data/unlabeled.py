@@ -91,7 +91,7 @@ def distinct_frames(video: Path, cache: Path) -> Path:
     if source.damage:
         raise SourceError(source.damage)
     with atomic_write(done) as part:
-        part.write_text("\n".join(names) + "\n")
+        part.write_text("\n".join(names) + "\n", "utf-8")
     return folder
 
 

@@ -115,7 +115,7 @@ class RunFolder:
         with atomic_write(self.folder / "backbone.pth") as part:
             part.write_bytes(content.getbuffer())
         with atomic_write(self.folder / "backbone.json") as part:
-            part.write_text(json.dumps(card, indent=2) + "\n")
+            part.write_text(json.dumps(card, indent=2) + "\n", "utf-8")
         if self.history:
             write_csv(self.folder / "log.csv", self.history)
         kept = {"version": VERSION, "history": self.history, "choices": json.dumps(choices)}

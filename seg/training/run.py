@@ -213,4 +213,4 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, float | str]]) -> None:
         {k: v if isinstance(v, str) else round(v, 6) for k, v in row.items()} for row in rows
     )
     with atomic_write(path) as part:
-        part.write_text(text.getvalue())
+        part.write_text(text.getvalue(), "utf-8", "surrogateescape")
