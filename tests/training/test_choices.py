@@ -11,6 +11,7 @@ from seg import Segmenter, cli
 from seg.models.checkpoint import load_net, read_checkpoint
 from seg.training.cached_features import CachedRuntime
 from seg.training.run import Run
+from seg.training.tasks import segmentation_config
 from seg.training.validation import validate
 from tests.training.making import TINY, config_from, make_trainer
 from train import main
@@ -145,6 +146,14 @@ def test_the_recipe_of_the_tutorial_is_what_it_states():
 def test_flags_go_before_the_recipe():
     config = config_from(["--recipe", "tutorial", "--lr", "0.5"])
     assert config.optim.lr == 0.5 and config.data.batch == 20
+
+
+def test_a_recipe_may_have_a_size_of_its_own(monkeypatch):
+    recipe = segmentation_config.RECIPES["tutorial"]
+    monkeypatch.setitem(recipe, "input_hw", (70, 98))
+    assert config_from(["--recipe", "tutorial"]).model.input_hw == (70, 98)
+    words = ["--recipe", "tutorial", "--imgsz", "84", "56"]
+    assert config_from(words).model.input_hw == (56, 84)
 
 
 def test_a_recipe_for_lite_gets_one_line(tmp_path, capsys):
