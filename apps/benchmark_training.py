@@ -24,7 +24,7 @@ from seg.kinds import Device
 from seg.runtimes import environment
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     p = cli.parser(__doc__)
     p.add_argument("--data", required=True, metavar="FOLDER", help="as train.py takes it")
@@ -47,7 +47,7 @@ def flags() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures; returns the exit code."""
-    args = flags().parse_args(argv)
+    args = build_parser().parse_args(argv)
     if args.json:
         check_writable(args.json, args.overwrite)
     from seg.runtimes.pytorch import pick_device

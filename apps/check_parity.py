@@ -22,7 +22,7 @@ from seg.runtimes.open import open_runtime
 from seg.verification.parity import read_images
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     p = cli.parser(__doc__)
     p.add_argument("--against", type=Path, required=True, metavar="FILE", help="the reference")
@@ -34,7 +34,7 @@ def flags() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Compares; returns 0 only if every artifact passes."""
-    args = flags().parse_args(argv)
+    args = build_parser().parse_args(argv)
     entries = [Entry.parse(text) for text in args.model]
     images, verdicts = read_images(args.input), []
     # OpenVINO, which reads .xml, would take something narrower by itself.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from seg.spec import ModelSpec
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the parser."""
     p = cli.parser(__doc__)
     p.add_argument("--head", metavar="FILE", help="a head, or an official name")
@@ -54,7 +54,7 @@ def flags() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Assembles; returns the exit code."""
-    args = flags().parse_args(argv)
+    args = build_parser().parse_args(argv)
     check_flags(args)
     from seg.files.atomic import check_writable
     from seg.models.checkpoint import save_net

@@ -21,7 +21,7 @@ from seg.kinds import Precision
 DEFAULT_OPSET = 20
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the parser."""
     p = cli.parser(__doc__)
     text = "a checkpoint; for int8 also an .onnx in float32"
@@ -56,7 +56,7 @@ def flags() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exports; returns the exit code."""
-    args = flags().parse_args(argv)
+    args = build_parser().parse_args(argv)
     check_flags(args)
     from seg.data.segmentation_folders import find_images
     from seg.exporting.onnx_export import OnnxOptions, export_onnx

@@ -19,7 +19,7 @@ from seg.errors import ArtifactError, EngineMissing
 from seg.exporting.precision_modes import RENAMED, PrecisionMode
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the parser."""
     p = cli.parser(__doc__)
     p.add_argument("--model", type=Path, required=True, metavar="FILE", help=".onnx or .pt")
@@ -55,7 +55,7 @@ def precision_mode(name: str) -> PrecisionMode | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Builds; returns the exit code."""
-    args = flags().parse_args(argv)
+    args = build_parser().parse_args(argv)
     if args.output.suffix != ".engine" or args.model.suffix not in (".onnx", ".pt"):
         raise ArtifactError(
             f"Expected --model FILE.onnx or FILE.pt and --output FILE.engine; "

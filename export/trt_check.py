@@ -14,7 +14,7 @@ from pathlib import Path
 from seg import cli
 
 
-def flags() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Returns the parser."""
     p = cli.parser(__doc__)
     p.add_argument(
@@ -28,7 +28,7 @@ def flags() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks; returns 0 only if every engine was built, passed its check and runs."""
-    args = flags().parse_args(argv)
+    args = build_parser().parse_args(argv)
     from seg.exporting.engine_report import check_engine, describe_machine, save_random_dinov2
     from seg.files.atomic import atomic_write
 
