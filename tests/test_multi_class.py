@@ -98,7 +98,7 @@ def onnx(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_every_class_is_learnt_and_scored_by_name(
+def test_every_class_is_learned_and_scored_by_name(
     onnx: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--model", str(onnx), "--device", "cpu", "--data", f"{shapes},val=6", "--json"]

@@ -64,7 +64,7 @@ def test_the_cards_iou_where_everyone_is_labeled_is_reproduced(segment, data_roo
     assert score == pytest.approx(float(said), abs=0.06)
 
 
-def test_the_cards_false_area_is_reproduced(segment, data_root):
+def test_the_cards_false_positive_area_is_reproduced(segment, data_root):
     data = open_dataset(f"{data_root / 'negatives'},negatives,val=80,seed=2")
     area = 100 * evaluate_segmenter(segment, data.valid).scores["false_positive_area"]
     assert area == pytest.approx(row("held-out photos without people")[0], abs=0.02)

@@ -168,8 +168,8 @@ def load_view(path: Path, source: str) -> View:
         made_by = str(about["source"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(
-            f"{path} is no basis of feature images, or is damaged; choose another file, or delete "
-            "it to have it made again."
+            f"{path} is not a basis of feature images, or is damaged; choose another file, or "
+            "delete it to have it made again."
         ) from error
     if made_by != source:
         raise SpecMismatch(

@@ -100,7 +100,7 @@ def _check_magic(found: bytes, magic: bytes, path: Path, what: str, remedy: str)
     name = magic.rstrip().rpartition(b" ")[0]
     if found.startswith(name):
         raise ArtifactError(f"{path} was made by another version of dinoseg; {remedy}.")
-    raise ArtifactError(f"{path} is no {what}.")
+    raise ArtifactError(f"No {what} at {path}: it is another kind of file.")
 
 
 def _aligned(position: int) -> int:

@@ -135,7 +135,7 @@ def _check_state(state: object, published: object, spec: ModelSpec, path: Path) 
     """
     expected = _shapes(spec)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ArtifactError(f"{path}: its weights are not tensors by name; take another file.")
+        raise ArtifactError(f"{path}: its weights are not tensors by name; choose another file.")
     found = {name: tensor.shape for name, tensor in state.items()}
     if isinstance(published, list) and spec.weights_id:
         found |= {name: expected[name] for name in published if name in expected}

@@ -115,7 +115,8 @@ class Cache:
             free = shutil.disk_usage(self.folder).free
         except OSError as error:
             raise ArtifactError(
-                f"Cannot make the cache {self.folder}: {error.strerror}; take another --cache-dir."
+                f"Cannot make the cache {self.folder}: {error.strerror}; choose a different "
+                "--cache-dir."
             ) from error
         if num_bytes and num_bytes + RESERVED_BYTES > free:
             raise ArtifactError(
@@ -146,8 +147,8 @@ class Cache:
                     file.write(piece)
         except ArtifactError as error:
             raise ArtifactError(
-                f"{str(error).rstrip('.')}; what is there is whole. Make room and run again, take "
-                "another --cache-dir, or --no-cache."
+                f"{str(error).rstrip('.')}; existing entries are intact. Make room and run again, "
+                "choose a different --cache-dir, or use --no-cache."
             ) from error
 
 

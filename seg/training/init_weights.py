@@ -43,7 +43,7 @@ def init_weights_from(path: Path, net: Net, spec: ModelSpec, views: Callable[[],
         views: Draws images, float32 `(B, 3, H, W)`, to measure folded batch norms' statistics on.
 
     Returns:
-        What it starts from, for people.
+        What it starts from, human-readable.
 
     Raises:
         ArtifactError: The file is missing, damaged or holds no float32 weights.
@@ -78,7 +78,7 @@ def _read(path: Path) -> tuple[State, ModelSpec]:
     try:
         model = onnx.load(str(path))
     except Exception as error:  # damaged files raise nearly anything in there
-        raise ArtifactError(f"{path} is no ONNX file, or is damaged.") from error
+        raise ArtifactError(f"{path} is not an ONNX file, or is damaged.") from error
     properties = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in properties:
         raise ArtifactError(f"{path} was not exported by dinoseg; --init takes files that were.")

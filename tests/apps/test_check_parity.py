@@ -1,4 +1,4 @@
-"""apps/check_parity.py in-process: equal artifacts pass, a spoilt one fails and is named."""
+"""apps/check_parity.py in-process: equal artifacts pass, a spoiled one fails and is named."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_each_artifact_is_held_to_its_precision(check_parity, tiny, capsys):
     assert "float32: at least 99.99 %" in shown and "int8" not in shown
 
 
-def test_a_spoilt_artifact_fails_and_so_does_the_command(check_parity, tiny, here, capsys):
+def test_a_spoiled_artifact_fails_and_so_does_the_command(check_parity, tiny, here, capsys):
     """Red and blue are swapped in its weights, so the red square is nobody."""
     model = onnx.load(str(tiny))
     weights = next(one for one in model.graph.initializer if one.name == "w")

@@ -265,7 +265,7 @@ def test_bad_input_is_one_line_and_loses_nothing(search, index, here, photos):
         (("query", "words.doc", "--index", index), "words.doc: not an image, or damaged"),
         (("query", photos, "--index", "cut.index"), "cut.index is cut or damaged; make it again"),
         (("query", photos, "--index", "no.index"), "There is no index of images at no.index"),
-        (("query", photos, "--index", "words.doc"), "words.doc is no index of images"),
+        (("query", photos, "--index", "words.doc"), "No index of images at words.doc"),
         (("add", "nowhere", "--index", index), "There is no file or folder 'nowhere'"),
         (("index", photos, "--recursive", "--output", "new.index"), "Name a --model that embeds"),
     ):

@@ -1,4 +1,4 @@
-"""Ratios, the front and the plan, from numbers set by hand."""
+"""Ratios, the Pareto front and the recommendation, from numbers set by hand."""
 
 import json
 

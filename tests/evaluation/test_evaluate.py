@@ -75,14 +75,14 @@ def test_all_pixels_are_counted_in_one_matrix(samples: list[Sample]) -> None:
     assert ious == [8 / 24, 1, 0]
 
 
-def test_false_area_is_the_mean_over_images_of_background_alone(samples: list[Sample]) -> None:
+def test_false_positive_area_is_a_mean_over_images_of_background(samples: list[Sample]) -> None:
     evaluation = evaluate_segmenter(segmenter(), samples)
     counts = {image.name: image.metrics.num_background_only for image in evaluation.images}
     assert counts == {"low.png": 0, "right.png": 0, "alarm.png": 1, "quiet.png": 1}
     assert evaluation.scores["false_positive_area"] == pytest.approx(8 / 64 / 2)
 
 
-def test_negatives_have_a_false_area_and_no_iou(samples: list[Sample]) -> None:
+def test_negatives_have_a_false_positive_area_and_no_iou(samples: list[Sample]) -> None:
     evaluation = evaluate_segmenter(segmenter(), samples[2:])
     assert math.isnan(evaluation.scores["miou"]) and math.isnan(evaluation.scores["foreground_iou"])
     assert math.isnan(evaluation.intervals["foreground_iou"][0])
@@ -191,13 +191,13 @@ def test_no_images_are_an_error() -> None:
         evaluate_segmenter(segmenter(), [])
 
 
-def test_false_area_of_a_image_leaves_ignored_pixels_out() -> None:
+def test_false_positive_area_of_an_image_leaves_ignored_pixels_out() -> None:
     labels, predicted = np.array([[0, 0, 0, 255]], np.uint8), np.array([[0, 0, 1, 1]], np.uint8)
     metrics = SegmentationMetrics.of_image(labels, predicted, 2)
     assert metrics.false_positive_area == pytest.approx(1 / 3)
 
 
-def test_calling_everything_background_scores_the_known_baseline(data_root: Path) -> None:
+def test_predicting_background_everywhere_scores_the_known_baseline(data_root: Path) -> None:
     """Over all pixels of Penn-Fudan: accuracy 82.8 %, mIoU 0.414, however it is counted."""
     runtime = FakeRuntime(nothing_is_person, DEFAULT)
     data = open_dataset(str(data_root / "PennFudanPed"))

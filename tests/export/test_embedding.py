@@ -1,4 +1,4 @@
-"""An embedding from the command to every engine: made, exported through the gate, verified."""
+"""An embedding from the command to every engine: made, exported, verified."""
 
 import dataclasses
 
@@ -93,7 +93,7 @@ def test_it_verifies_itself_on_every_engine(files):
         assert len(runtime.metadata[self_test.GOLDEN_KEY]) < 400_000
 
 
-def test_another_networks_features_do_not_pass_the_gate(files, tmp_path):
+def test_another_networks_features_are_refused_at_export(files, tmp_path):
     net, spec = load_net(files["pt"])
     with torch.no_grad():
         for parameter in net.backbone.parameters():

@@ -68,7 +68,7 @@ def test_files_that_are_no_view_are_one_line(grids, tmp_path):
     whole = path.read_bytes()
     for content in (whole[:-40], b"", b"text"):
         path.write_bytes(content)
-        with pytest.raises(ArtifactError, match="no basis of feature images, or is damaged"):
+        with pytest.raises(ArtifactError, match="not a basis of feature images, or is damaged"):
             load_view(path, "one")
     for version, kind in (("1", "x"), ("2", "kmeans")):
         about = {"format": f"dinoseg feature view {version}", "kind": kind, "source": "one"}

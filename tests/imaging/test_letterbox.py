@@ -17,8 +17,8 @@ from seg.imaging.letterbox import (
 )
 
 sides = st.integers(1, 900)
-settings.register_profile("house", derandomize=True, deadline=None, max_examples=60)
-settings.load_profile("house")
+settings.register_profile("dinoseg", derandomize=True, deadline=None, max_examples=60)
+settings.load_profile("dinoseg")
 
 
 @given(sides, sides, st.sampled_from([14, 32]), st.sampled_from([(640, 640), (360, 640), (70, 98)]))

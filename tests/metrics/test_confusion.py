@@ -47,7 +47,7 @@ def images(count: int = 1) -> st.SearchStrategy[tuple[UInt8, UInt8]]:
     return st.tuples(labels, arrays.arrays(np.uint8, shape, elements=st.integers(0, 2)))
 
 
-def test_counts_and_scores_of_a_image_counted_by_hand() -> None:
+def test_counts_and_scores_of_an_image_counted_by_hand() -> None:
     matrix = filled(*hand_drawn())
     assert matrix.counts.tolist() == [[3, 1, 0], [1, 3, 0], [0, 1, 1]]
     assert matrix.num_pixels == 10

@@ -50,7 +50,7 @@ def test_false_pixels_belong_to_the_nearest_object_they_touch() -> None:
     assert counts.counts[1, :, 1].tolist() == [50 + 2 * 18, 0, 800 + 2 * 17]
 
 
-def test_false_alarms_count_by_their_own_height() -> None:
+def test_false_positive_objects_count_by_their_own_height() -> None:
     counts = counted(image(LARGE), image(LARGE, (0, 10, 0, 5), (20, 50, 10, 20)))
     assert counts.counts[1].tolist() == [[0, 50, 0], [0, 300, 0], [800, 800, 1]]
     # No small or medium object is labeled: there is no score of them to speak of.

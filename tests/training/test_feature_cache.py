@@ -131,7 +131,7 @@ def test_a_disk_that_fills_up_gives_one_line_and_leaves_no_part(tmp_path, monkey
         return Full(file) if "w" in mode else file
 
     monkeypatch.setattr(Path, "open", fill_up)
-    with pytest.raises(ArtifactError, match="No space left on device; what is there is whole"):
+    with pytest.raises(ArtifactError, match="No space left on device; existing entries are intact"):
         cache.get(KEY, arrays)
     kept = {cache.path({**KEY, "view": 1}).name, ".last-used"}
     assert {path.name for path in cache.folder.iterdir()} == kept

@@ -1,4 +1,4 @@
-"""Distillation: what the teacher says, what is in doubt, what the student makes of it."""
+"""Distillation: what the teacher says, where it disagrees, what the student learns."""
 
 import dataclasses
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_what_was_said_is_kept(tmp_path, monkeypatch):
     assert (teacher.log_probs(image, "digest") == first).all()
 
 
-def test_doubts_are_people_and_not_seams():
+def test_disagreement_is_people_and_not_seams():
     labels = np.zeros((200, 200), np.uint8)
     labels[20:120, 20:60] = 1
     truth = np.zeros((200, 200), np.uint8)
@@ -90,8 +90,8 @@ def test_doubts_are_people_and_not_seams():
     assert not teacher_disagreement(labels, unsure, 0.7).any()
 
 
-def test_the_labeled_beside_the_doubted_still_teach():
-    """Two people touch and one is labeled; only the other one is in doubt."""
+def test_the_labeled_beside_the_ignored_still_teach():
+    """Two people touch and one is labeled; only the other one is ignored."""
     labels = np.zeros((100, 100), np.uint8)
     labels[20:80, 20:50] = 1
     truth = labels.copy()
@@ -184,8 +184,8 @@ def test_a_student_learns_from_its_teacher_alone(discs, taught, tmp_path):
     assert scores["foreground_iou"] > 0.5
 
 
-def test_doubt_is_reported_and_not_learned(discs, tmp_path):
-    """A teacher that takes everything for a person puts all of the background in doubt."""
+def test_disagreement_is_reported_and_not_learned(discs, tmp_path):
+    """A teacher that predicts a person everywhere disagrees with all of the background."""
     teacher = constant(tmp_path / "yes.pt", 9.0)
     args = ["distill", "--teacher", str(teacher), *SMALL, "--epochs", "1"]
     assert (
@@ -197,7 +197,7 @@ def test_doubt_is_reported_and_not_learned(discs, tmp_path):
     assert all(float(row.split(",")[1]) > 0.5 for row in rows[1:])
 
 
-def test_a_teacher_that_only_doubts_sees_the_doubted_data_alone(discs, tmp_path, monkeypatch):
+def test_a_teacher_that_only_disagrees_sees_no_other_data(discs, tmp_path, monkeypatch):
     """Where it teaches nothing, its scores are not computed and do not follow the views."""
     teacher = constant(tmp_path / "no.pt", -9.0)
     seen = []
@@ -256,7 +256,7 @@ def test_bad_flags_get_one_line(discs, taught, tmp_path, flags, said, capsys):
     assert said in said_line
 
 
-def test_doubt_needs_a_teacher(discs, tmp_path, capsys):
+def test_ignore_above_needs_a_teacher(discs, tmp_path, capsys):
     args = ["--arch", "lite", *SMALL, "--data", f"{discs},ignore_above=0.5"]
     assert cli.run(main, [*args, "--output", str(tmp_path / "run")]) == 1
     assert "train.py distill" in capsys.readouterr().err

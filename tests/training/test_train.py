@@ -155,7 +155,7 @@ def test_the_spec_says_that_weights_are_random():
     assert not net.backbone.training and net.head.training
 
 
-def test_seed_style_flags_are_understood(discs, tmp_path):
+def test_the_usual_flags_are_understood(discs, tmp_path):
     args = ["--data", str(discs), *LITE, "--epochs", "3", "--output", str(tmp_path / "run")]
     assert main([*args, "--lr", "0.01", "--scheduler", "--scheduler-epochs", "1", "2"]) == 0
     rows = log(tmp_path / "run")

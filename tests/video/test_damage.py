@@ -243,10 +243,10 @@ def test_a_last_frame_that_is_cut_is_said_though_it_comes(whole, tmp_path):
     assert len(frames) == NUM_FRAMES and "1 frame came with errors" in damage
 
 
-def test_what_others_log_while_a_file_is_doubted_is_not_its_damage(
+def test_what_others_log_while_a_file_is_examined_is_not_its_damage(
     tmp_path, write_clip, monkeypatch
 ):
-    times = [Fraction(n, 25) for n in (*range(10), 40, 41, 42)]  # a pause makes the reader doubt
+    times = [Fraction(n, 25) for n in (*range(10), 40, 41, 42)]  # a pause: its log is read
     path = write_clip(tmp_path / "a.mkv", 13, times=times)
     levels, open_file = [], av.open
 
