@@ -144,12 +144,12 @@ class Pretrainer:
                 student: Outputs = self._student(images, local, masks, self.args.drop_path_rate)
             watches = is_last and self.step % config.log_every == config.log_every - 1
             parts: dict[str, Tensor]
-            watched: dict[str, Tensor]
-            parts, watched = self.method(student, teacher, masks, values.teacher_temp, watches)
+            monitored: dict[str, Tensor]
+            parts, monitored = self.method(student, teacher, masks, values.teacher_temp, watches)
             loss = torch.stack([*parts.values()]).sum() / config.accumulate
             loss.backward()  # type: ignore[no-untyped-call]
         found = {f"train_{name}": value.detach() for name, value in parts.items()}
-        return found | watched
+        return found | monitored
 
     def _masks(self, index: int) -> Tensor:
         """Returns the masks of this process's global crops, first and second views."""

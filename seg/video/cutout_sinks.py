@@ -107,10 +107,10 @@ class CutOutVideo(Sink):
         if self._hw != (height, width):
             raise SourceError(f"{self.path}: frames changed their size to {width}x{height}.")
         padded = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
-        picture = av.VideoFrame.from_ndarray(padded, format="bgra")
+        encoded = av.VideoFrame.from_ndarray(padded, format="bgra")
         self._pts = max(self._pts + 1, round(frame.time_s / CLOCK))
-        picture.pts, picture.time_base = self._pts, CLOCK
-        self._out.mux(self._stream.encode(picture))
+        encoded.pts, encoded.time_base = self._pts, CLOCK
+        self._out.mux(self._stream.encode(encoded))
 
     def close(self) -> None:
         """Finishes the file and gives it its name; no frame, no file; harmless twice."""

@@ -50,8 +50,8 @@ def test_the_parts_are_weighed_as_by_the_original(num_local):
 
 def test_equal_features_show_as_a_deviation_of_0():
     student = outputs(0, 0)._replace(cls=torch.ones(6, 5))
-    _, watched = Method(ARGS)(student, outputs(0, 0), torch.zeros(6, 4, dtype=torch.bool), 0.05)
-    assert watched["feature_std"] < 1e-6
+    _, monitored = Method(ARGS)(student, outputs(0, 0), torch.zeros(6, 4, dtype=torch.bool), 0.05)
+    assert monitored["feature_std"] < 1e-6
 
 
 @pytest.fixture
