@@ -28,15 +28,22 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--input", default="0", metavar="CAMERA", help="a number, device or URL")
+    parser.add_argument(
+        "--input",
+        default="0",
+        metavar="CAMERA",
+        help="a number, device or URL; - for raw bgr24 frames",
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="record into this .mp4")
     parser.add_argument(
         "--camera-size",
         nargs=2,
         type=cli.positive_int,
         metavar=("W", "H"),
-        help="ask the camera for frames of this size",
+        help="ask the camera for frames of this size; of raw frames theirs",
     )
+    text = "ask the camera for this rate; of raw frames theirs (default: 25)"
+    parser.add_argument("--camera-fps", type=cli.positive_int, metavar="N", help=text)
     parser.add_argument(
         "--rtsp-transport", choices=("tcp", "udp"), help="what carries rtsp:// (default: tcp)"
     )
@@ -71,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         predictors = cli.open_tasks(args, stack)
         sinks = [stack.enter_context(window) for window in _windows(args)]
         size_hw = cli.hw(args.camera_size)
-        source = stack.enter_context(open_source(args.input, size_hw, args.rtsp_transport))
+        opened = open_source(args.input, size_hw, args.rtsp_transport, args.camera_fps)
+        source = stack.enter_context(opened)
         if args.save_masks:
             sinks.append(MaskFolder(args.save_masks, args.overwrite))
         if args.output:

@@ -1,6 +1,7 @@
 """The loop of every app: read ahead in a thread, process, write; end in one order, always."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
@@ -8,7 +9,7 @@ from contextlib import ExitStack, nullcontext
 from seg.errors import SpecMismatch
 from seg.video.base import Frame, Process, Sink, Source
 from seg.video.interrupts import HeldInterrupts, interrupts_pending
-from seg.video.meter import Meter, peak_memory_mb
+from seg.video.meter import KEPT, Meter, peak_memory_mb
 from seg.video.report import Report
 
 AHEAD = 4  # frames read before they are asked for
@@ -59,6 +60,7 @@ def run(
                 with meter.stage(sink.stage) if sink.stage else nullcontext():
                     sink.write(frame, processed)
             meter.tick()
+            reader.note_age()
             if meter.num_frames == max_frames or any(sink.closed for sink in sinks):
                 break
         else:
@@ -74,6 +76,7 @@ def run(
         stages=meter.stages,
         peak_mb=peak_memory_mb(),
         unit=source.unit,
+        ages_ms=tuple(reader.ages_ms),
     )
 
 
@@ -93,7 +96,9 @@ class _Reader(threading.Thread):
         super().__init__(name="dinoseg-reader", daemon=True)
         self.num_read = self.num_dropped = 0
         self._source, self._meter = source, meter
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[tuple[Frame, float]] = deque()
+        self._decoded_s = 0.0  # of the frame in work
+        self.ages_ms: deque[float] = deque(maxlen=KEPT)
         self._changed = threading.Condition()
         self._is_done = False
         self._error: BaseException | None = None
@@ -117,6 +122,11 @@ class _Reader(threading.Thread):
                 self._is_done = True
                 self._changed.notify_all()
 
+    def note_age(self) -> None:
+        """Counts how old the frame in work is, where the source is live."""
+        if self._source.live:
+            self.ages_ms.append(1e3 * (time.monotonic() - self._decoded_s))
+
     def _timed(self) -> Iterator[Frame]:
         frames = iter(self._source)
         while True:
@@ -135,7 +145,7 @@ class _Reader(threading.Thread):
                 self._frames.clear()
             while len(self._frames) >= AHEAD and not stop.is_set():
                 self._changed.wait(WAIT_S)
-            self._frames.append(frame)
+            self._frames.append((frame, time.monotonic()))
             self._changed.notify_all()
         return not stop.is_set()
 
@@ -146,7 +156,7 @@ class _Reader(threading.Thread):
                     self._changed.wait(WAIT_S)
                 if not self._frames:
                     break
-                frame = self._frames.popleft()
+                frame, self._decoded_s = self._frames.popleft()
                 self._changed.notify_all()
             yield frame
         if self._error is not None:

@@ -20,6 +20,8 @@ class Report:
         stages: Milliseconds that each stage took; several stages run at the same time.
         peak_mb: The most memory that the process had, 10^6 bytes; None where nobody says it.
         unit: What one frame is called.
+        ages_ms: Of each frame of a live source, the milliseconds from when it was decoded until
+            every sink had it; empty for others.
     """
 
     num_read: int = 0
@@ -30,6 +32,7 @@ class Report:
     stages: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     peak_mb: float | None = None
     unit: str = "frame"
+    ages_ms: Sequence[float] = ()
 
     @property
     def fps(self) -> float:
@@ -57,6 +60,9 @@ class Report:
             ]
         counts = f"read {self.num_read}, written {self.num_frames}, dropped {self.num_dropped}"
         memory = f"; peak memory {self.peak_mb:.0f} MB" if self.peak_mb else ""
+        if self.ages_ms:
+            p50, p95 = _percentiles(self.ages_ms)
+            lines.append(f"{self.unit} age, decoded to shown: p50 {p50:.0f} ms, p95 {p95:.0f} ms")
         return "\n".join([*lines, f"{self.unit}s: {counts}{memory}"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,19 +75,25 @@ class Report:
             "wall_s": round(self.wall_s, 3),
             f"{self.unit}s_per_s": round(self.fps, 2),
             "stages": {
-                name: {"p50_ms": round(p50, 2), "p95_ms": round(p95, 2)}
-                for name, (p50, p95) in self._percentiles().items()
+                name: _as_ms(percentiles) for name, percentiles in self._percentiles().items()
             },
+            f"{self.unit}_age": _as_ms(_percentiles(self.ages_ms)) if self.ages_ms else None,
             "peak_memory_mb": self.peak_mb and round(self.peak_mb, 1),
         }
 
     def _percentiles(self) -> dict[str, tuple[float, float]]:
         """Returns each stage's median and 95th percentile in milliseconds."""
-        return {
-            name: (float(np.percentile(times, 50)), float(np.percentile(times, 95)))
-            for name, times in self.stages.items()
-            if times
-        }
+        return {name: _percentiles(times) for name, times in self.stages.items() if times}
 
     def _count(self, number: int) -> str:
         return f"{number} {self.unit}{'' if number == 1 else 's'}"
+
+
+def _percentiles(times: Sequence[float]) -> tuple[float, float]:
+    """Returns the median and the 95th percentile."""
+    return float(np.percentile(times, 50)), float(np.percentile(times, 95))
+
+
+def _as_ms(percentiles: tuple[float, float]) -> dict[str, float]:
+    p50, p95 = percentiles
+    return {"p50_ms": round(p50, 2), "p95_ms": round(p95, 2)}

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from seg.imaging.native_stderr import opencv_silenced
 from seg.results import UInt8
 from seg.video.addresses import redact
 from seg.video.base import Frame, Source
+from seg.video.raw_input import RawInput
 from seg.video.sources import Recording, VideoFile
 
 log = logging.getLogger("dinoseg")
@@ -38,6 +40,7 @@ class Camera(Source):
     Args:
         device: Its number, 0 is the first, or its path, such as `/dev/video0`.
         frame_hw: The size to ask it for; it takes the nearest that it has, which is said.
+        fps: The rate to ask it for, likewise.
 
     Raises:
         SourceError: The camera cannot be opened or, while it is iterated, stops delivering frames.
@@ -45,7 +48,9 @@ class Camera(Source):
 
     live = True
 
-    def __init__(self, device: int | str, frame_hw: Size | None = None) -> None:
+    def __init__(
+        self, device: int | str, frame_hw: Size | None = None, fps: float | None = None
+    ) -> None:
         super().__init__()
         self.device = device
         if isinstance(device, int) and device >= 2**31:
@@ -59,6 +64,14 @@ class Camera(Source):
             )
         if frame_hw:
             self._set_size(frame_hw)
+        if fps:
+            self._set_fps(fps)
+
+    def _set_fps(self, fps: float) -> None:
+        self._capture.set(cv2.CAP_PROP_FPS, fps)
+        got = self._capture.get(cv2.CAP_PROP_FPS)
+        if abs(got - fps) > 0.5:
+            log.info(f"camera {self.device} has no rate of {fps:g} FPS; it says {got:g}")
 
     def _set_size(self, frame_hw: Size) -> None:
         keys = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH
@@ -150,13 +163,19 @@ class Stream(Source):
 
 
 def open_source(
-    text: str, camera_hw: Size | None = None, rtsp_transport: str | None = None
+    text: str,
+    camera_hw: Size | None = None,
+    rtsp_transport: str | None = None,
+    camera_fps: float | None = None,
 ) -> Source:
     """Opens what the user named: digits or `/dev/...` a camera, `scheme://` a stream, else a file.
 
+    `-` is raw frames on standard input.
+
     Args:
         text: What to open.
-        camera_hw: The size to ask a camera for.
+        camera_hw: The size to ask a camera for, and that of raw frames.
+        camera_fps: The rate of both.
         rtsp_transport: What carries RTSP; None is TCP.
 
     Raises:
@@ -168,10 +187,15 @@ def open_source(
     is_url = bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text))
     if rtsp_transport and not text.lower().startswith("rtsp"):
         raise SourceError(f"--rtsp-transport is for rtsp:// addresses, not for {redact(text)}.")
+    if text == "-":
+        if camera_hw is None:
+            raise SourceError("--input - reads raw frames; say their size with --camera-size W H.")
+        return RawInput(sys.stdin.buffer, camera_hw, camera_fps or 25.0)
     if is_number or (not is_url and _is_device(text)):
-        return Camera(int(text) if is_number else text, camera_hw)
-    if camera_hw:
-        raise SourceError(f"--camera-size is for cameras, not for {redact(text)}.")
+        return Camera(int(text) if is_number else text, camera_hw, camera_fps)
+    for flag, value in (("--camera-size", camera_hw), ("--camera-fps", camera_fps)):
+        if value:
+            raise SourceError(f"{flag} is for cameras, not for {redact(text)}.")
     if not is_url:
         return VideoFile(text)
     stream = Stream(text, rtsp_transport or TRANSPORTS[0])

@@ -308,3 +308,17 @@ def test_the_loop_imports_nothing_of_models_results_and_drawing():
         "seg.errors",
         *(f"seg.video.{n}" for n in ("base", "interrupts", "meter", "report")),
     }
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_live_frames_age_counts_until_the_last_sink_has_it(live):
+    class Slow(Kept):
+        def write(self, frame, processed):
+            time.sleep(0.03)
+
+    process = Does(lambda frame: Processed(frame.image, {}))
+    report = run(Numbers([], 3, live=live), process, [Slow([]), Slow([])])
+    assert len(report.ages_ms) == (report.num_frames if live else 0)
+    assert all(age >= 60 for age in report.ages_ms)
+    assert ("frame age, decoded to shown" in report.table()) == live
+    assert (report.to_dict()["frame_age"] is not None) == live

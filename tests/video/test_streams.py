@@ -1,11 +1,14 @@
 import contextlib
+import itertools
 import os
 import re
+import socket
 import socketserver
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -354,3 +357,58 @@ def test_rtsp_comes_by_tcp_unless_udp_is_asked_for(monkeypatch, transport, sent)
         thread.join()
     assert setups and setups[0].startswith(sent)
     assert os.environ[streams.CAPTURE_OPTIONS] == "stimeout;3000000"
+
+
+def _clip_of(container, count, pace_s=0.0):
+    """Encodes gray levels that rise by 8 with each frame: the codec is off by up to 4."""
+    stream = container.add_stream("mpeg2video", rate=25)
+    stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+    stream.gop_size = 5
+    for index in range(count):
+        image = np.full((48, 64, 3), 10 + 8 * (index % 30), np.uint8)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        time.sleep(pace_s)
+    container.mux(stream.encode(None))
+
+
+def test_hls_is_read_segment_by_segment(tmp_path):
+    options = {"hls_time": "0.4", "hls_list_size": "0"}
+    with av.open(str(tmp_path / "a.m3u8"), "w", format="hls", options=options) as out:
+        _clip_of(out, 30)
+    assert len(list(tmp_path.glob("*.ts"))) >= 2
+
+    def respond(handler):
+        data = (tmp_path / handler.path.lstrip("/")).read_bytes()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    with serving(respond) as address, open_source(f"{address}/a.m3u8") as source:
+        levels = [round(float(frame.image.mean())) for frame in source]
+    assert levels == pytest.approx(range(10, 250, 8), abs=5)
+
+
+def test_a_transport_stream_by_udp_is_live():
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"udp://127.0.0.1:{free.getsockname()[1]}"
+    is_done = threading.Event()
+
+    def send():
+        while not is_done.is_set():
+            with av.open(f"{address}?pkt_size=1316", "w", format="mpegts") as out:
+                _clip_of(out, 100, 0.01)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        with open_source(address) as source:
+            assert source.live
+            frames = list(itertools.islice(source, 20))
+    finally:
+        is_done.set()
+        thread.join()
+    steps = np.diff([float(frame.image.mean()) for frame in frames])
+    assert all(frame.image.shape == (48, 64, 3) for frame in frames)
+    assert np.median(steps) == pytest.approx(8, abs=2)
