@@ -208,6 +208,12 @@ def test_timings_are_kept_for_the_next_build(tensorrt, lite, capsys):
     assert "another GPU or TensorRT" in capsys.readouterr().err
 
 
+def test_an_engine_for_batches_is_none_for_single_images(tensorrt, lite, capsys):
+    assert build(lite, "--batch", 2) == 0 and build(lite, "--batch", 2) == 0
+    assert build(lite) == 1
+    assert "the batch is another" in capsys.readouterr().err
+
+
 def test_what_is_up_to_date_is_left_alone(tensorrt, lite, capsys):
     assert build(lite) == 0
     before = lite.with_suffix(".engine").stat().st_mtime_ns

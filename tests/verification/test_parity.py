@@ -1,5 +1,7 @@
 """Parity: planted differences are found, equal masks pass."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from seg import ParityError, SpecMismatch
 from seg.results import Mask
 from seg.runtimes.fake import FakeRuntime
 from seg.verification.fitted_runtime import FittedRuntime
-from seg.verification.mask_agreement import _lowest_boundary_f, compare_masks
+from seg.verification.mask_agreement import MaskAgreement, _lowest_boundary_f, compare_masks
 from seg.verification.parity import compare
 from seg.verification.tolerances import TOLERANCES
 from tests.fake_gpu import FakeGpuRuntime
@@ -136,6 +138,24 @@ def test_outlines_may_be_a_pixel_apart(columns, expected):
     """A class on the left half, and one whose edge is one, two or three pixels further right."""
     one, other = (np.repeat(np.arange(64)[None] < n, 64, 0).view(np.uint8) for n in (32, columns))
     assert _lowest_boundary_f(one, other, 2) == expected
+
+
+def test_the_outlines_of_every_class_are_compared():
+    """Of three classes the last one is three pixels off, and the others are equal."""
+    one, other = np.zeros((2, 64, 64), np.uint8)
+    one[:20, 50:] = other[:20, 50:] = 1
+    one[:, :32], other[:, :35] = 2, 2
+    assert (_lowest_boundary_f(one, other, 2), _lowest_boundary_f(one, other, 3)) == (1, 0)
+
+
+@pytest.mark.parametrize("precision", TOLERANCES)
+@pytest.mark.parametrize("poor", ["agreement", "miou", "mask_iou", "boundary_f"])
+def test_one_poor_number_is_enough_to_fail(poor, precision):
+    perfect = MaskAgreement(
+        agreement=1, worst_image_disagreement=0, miou=1, mask_iou=1, boundary_f=1
+    )
+    assert perfect.passes(precision)
+    assert not dataclasses.replace(perfect, **{poor: 0.4}).passes(precision)
 
 
 def test_half_an_outline_is_two_thirds():

@@ -1,5 +1,6 @@
 """Planted faults: both the comparison of masks and the self-test catch each."""
 
+import base64
 import copy
 import dataclasses
 import json
@@ -17,7 +18,13 @@ from seg.runtimes.fake import FakeRuntime
 from seg.runtimes.pytorch import TorchRuntime
 from seg.spec import ModelSpec, Output, segmentation_outputs
 from seg.verification.parity import compare
-from seg.verification.self_test import GOLDEN_KEY, record, synthetic_image, verify
+from seg.verification.self_test import (
+    GOLDEN_KEY,
+    record,
+    synthetic_image,
+    verify,
+    verify_scores,
+)
 
 SPEC = ModelSpec(
     arch="lite",
@@ -122,6 +129,42 @@ def test_the_error_by_hand():
     candidate.runtime.precision = "bfloat16"
     candidate.runtime.metadata = {GOLDEN_KEY: record(run(100).runtime)}
     assert verify(candidate).error == pytest.approx(0.04, rel=1e-3)
+
+
+def test_scores_are_compared_all_over_a_map():
+    """The last quarter of the rows is off; a map has four times as many scores as are kept."""
+    scores = np.random.default_rng(0).standard_normal((1, 2, 64, 64), dtype=np.float32)
+    changed = scores.copy()
+    changed[:, :, 48:] += 1
+    candidate = Segmenter(FakeRuntime(lambda images: changed))
+    candidate.runtime.metadata = {GOLDEN_KEY: record(FakeRuntime(lambda images: scores))}
+    with pytest.raises(ParityError, match="off by"):
+        verify(candidate)
+
+
+def test_the_worst_of_several_outputs_is_reported():
+    """The maps deviate by 1 and are off by 0.04; the color is exact."""
+    wave = np.where(np.arange(64) % 2, np.float32(1), np.float32(-1)).reshape(8, 8)
+
+    def returning(offset):
+        outputs = {"logits": np.stack([wave, -wave])[None] + offset, "color": np.eye(3)[:1]}
+        runtime = FakeRuntime(lambda images: outputs, spec)
+        runtime.precision = "bfloat16"
+        return runtime
+
+    spec = dataclasses.replace(SPEC, outputs=(*SPEC.outputs, Output("color", "mean_color")))
+    candidate = returning(np.float32(0.04))
+    candidate.metadata = {GOLDEN_KEY: record(returning(np.float32(0)))}
+    assert verify_scores(candidate).error == pytest.approx(0.04, rel=1e-3)
+
+
+def test_recorded_scores_that_are_not_numbers_pass_nothing():
+    candidate = Segmenter(FakeRuntime(lambda images: np.zeros((1, 2, 4, 4), np.float32)))
+    scores = base64.b64encode(np.full(2 * 4 * 4, np.nan, "<f4").tobytes()).decode("ascii")
+    recorded = {"logits": {"shape": [2, 4, 4], "scores": scores}}
+    candidate.runtime.metadata = {GOLDEN_KEY: json.dumps(recorded)}
+    with pytest.raises(ParityError, match="off by nan"):
+        verify(candidate)
 
 
 @pytest.mark.parametrize("damaged", ["logits", "color"])

@@ -133,6 +133,16 @@ def test_a_file_that_passes_carries_the_result_and_tests_itself(spec, tmp_path):
         assert verify(segment).error < 1e-5
 
 
+def test_a_float16_file_carries_its_sources_scores(tmp_path):
+    """Its own are a thousandth off, which float16 allows and the self-test then says."""
+    path = tmp_path / "net.onnx"
+    write(path, weight=WEIGHT * np.float32(1.001))
+    half = dataclasses.replace(CANVAS, precision="float16")
+    verify_export(source(), half, path, [photo("astronaut")], {})
+    with Segmenter(path, "cpu") as segment:
+        assert 1e-4 < verify(segment).error < 1e-2
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_graph_of_images_is_caught(fault, tmp_path):
     write(tmp_path / "net.onnx", **FAULTS[fault])

@@ -34,6 +34,14 @@ def test_the_third_interrupt_does_not_wait():
     assert not interrupts_pending()
 
 
+def test_an_error_is_not_hidden_by_an_interrupt_that_waits():
+    # Of any kind: pytest itself would end on a KeyboardInterrupt.
+    with pytest.raises(BaseException) as told, HeldInterrupts():
+        signal.raise_signal(signal.SIGINT)
+        raise ZeroDivisionError
+    assert told.type is ZeroDivisionError
+
+
 @only_posix
 def test_what_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -5,6 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -79,6 +80,74 @@ def test_a_variable_rate_stays_one_and_the_last_image_stays_as_long(tmp_path, wr
     assert before == after and about[3] == again[3]
 
 
+def test_the_last_image_of_a_slide_show_stays_as_long_as_in_the_source(clip, tmp_path):
+    path = tmp_path / "slides.mp4"
+    with av.open(str(clip)) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        packets[-1].duration = round(3 / packets[-1].time_base)
+        for packet in packets:
+            packet.stream = stream
+            out.mux(packet)
+    for written in (path, copy(path, tmp_path / "out.mp4").path):
+        with av.open(str(written)) as file:
+            video = file.streams.video[0]
+            assert float(video.duration * video.time_base) == pytest.approx(11 / 25 + 3, abs=0.01)
+
+
+def test_images_of_one_time_come_one_after_the_other(tmp_path):
+    with Mp4Writer(tmp_path / "out.mp4") as writer:
+        for time_s in (0.0, 0.0, 0.04, 0.03, 0.08):
+            writer.add(BLACK, time_s)
+        writer.end_of_stream()
+    times, _, _ = facts(writer.path)
+    assert len(times) == 5 and (np.diff(times) > 0).all()
+    np.testing.assert_allclose(times, (0, 0, 0.04, 0.04, 0.08), atol=1e-3)
+
+
+def test_an_encoder_that_is_behind_is_waited_for(tmp_path, monkeypatch):
+    """Else a long video's images would all be in memory."""
+    is_free, write, added = threading.Event(), mp4.Encoder.write, []
+
+    def slow(self, image, time_s):
+        is_free.wait()
+        write(self, image, time_s)
+
+    def add_all(writer):
+        for index in range(40):
+            writer.add(BLACK, index / 25)
+            added.append(index)
+
+    monkeypatch.setattr(mp4.Encoder, "write", slow)
+    with Mp4Writer(tmp_path / "out.mp4") as writer:
+        thread = threading.Thread(target=add_all, args=(writer,))
+        thread.start()
+        thread.join(0.5)
+        num_ahead = len(added)
+        is_free.set()
+        thread.join()
+        writer.end_of_stream()
+    assert num_ahead < 12
+    assert len(added) == writer.num_frames == 40
+
+
+def test_an_interrupt_while_a_file_is_finished_waits_until_it_has_its_name(tmp_path, monkeypatch):
+    signals = [signal.SIGINT]
+
+    def interrupted(path):
+        if signals:
+            signal.raise_signal(signals.pop())
+        return mp4.count_frames(path)
+
+    monkeypatch.setattr(recorder, "count_frames", interrupted)
+    writer = Mp4Writer(tmp_path / "out.mp4")
+    writer.add(BLACK, 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        writer.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+    assert mp4.count_frames(writer.path) == 1
+
+
 def test_colors_come_back(tmp_path):
     colors = [(30, 30, 220), (40, 200, 40), (220, 60, 20), (128, 128, 128)]
     with Mp4Writer(tmp_path / "out.mp4") as writer:
@@ -136,6 +205,7 @@ def test_a_transport_stream_with_audio_becomes_a_file_from_zero(tmp_path, write_
     times, _, audio = facts(target)
     assert numbers(target, number_of) == list(range(12)) and len(audio) > 3
     assert abs(times[0]) < 0.2 and abs(np.diff(times).mean() - 0.04) < 1e-3
+    assert abs(audio[0][0]) < 0.2  # the stream itself starts at 1.4 s
 
 
 def test_what_was_written_before_a_stop_is_a_file_and_says_so(tmp_path, write_clip, caplog):
