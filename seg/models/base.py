@@ -5,6 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
+from seg._version import __version__
 from seg.models.backbones.base import Backbone, Tokens
 
 
@@ -58,3 +59,8 @@ def count_parameters(part: nn.Module) -> tuple[int, int]:
     """Returns the numbers of frozen and of trainable parameters."""
     sizes = [(p.numel(), p.requires_grad) for p in part.parameters()]
     return sum(n for n, grad in sizes if not grad), sum(n for n, grad in sizes if grad)
+
+
+def made_with() -> str:
+    """Returns the versions that a spec's `made_with` names."""
+    return f"dinoseg {__version__}, torch {torch.__version__}"

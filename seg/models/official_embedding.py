@@ -2,11 +2,8 @@
 
 from collections.abc import Sequence
 
-import torch
-
-from seg._version import __version__
 from seg.models.backbones.registry import backbone_info
-from seg.models.base import Net
+from seg.models.base import Net, made_with
 from seg.models.nets import build_net
 from seg.models.official_weights import load_backbone, weights_id
 from seg.spec import ModelSpec, embedding_outputs
@@ -53,6 +50,6 @@ def assemble_embedding(
         weights_id=weights_id(backbone),
         mean=info.mean,
         std=info.std,
-        made_with=f"dinoseg {__version__}, torch {torch.__version__}",
+        made_with=made_with(),
     )
     return build_net(spec, backbone).eval().requires_grad_(False), spec

@@ -9,11 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seg._version import __version__
 from seg.errors import ArtifactError, SpecMismatch
 from seg.files.checksum import sha256_of
 from seg.models.backbones.registry import DINOV2, DINOV2_URL, PublishedFile, backbone_info
-from seg.models.base import Net
+from seg.models.base import Net, made_with
 from seg.models.class_names import BACKGROUND, BY_COUNT
 from seg.models.nets import build_net
 from seg.models.official_weights import find_file, load_backbone, weights_id
@@ -180,7 +179,7 @@ def assemble(
         layers=vit.layers,
         backbone=f"{vit.source}; head {path.name} sha256:{sha256_of(path)[:16]}",
         weights_id=weights_id(vit),
-        made_with=f"dinoseg {__version__}, torch {torch.__version__}",
+        made_with=made_with(),
     )
     net = build_net(spec, vit)
     net.get_submodule("head").load_state_dict(state, strict=True)

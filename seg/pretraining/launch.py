@@ -11,7 +11,6 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 
-from seg._version import __version__
 from seg.data.class_folders import open_class_folders
 from seg.data.multicrop_args import TransformArgs
 from seg.errors import SpecMismatch
@@ -19,6 +18,7 @@ from seg.evaluation.knn import evaluate_knn
 from seg.features.knn import K
 from seg.models.backbones.dinov2 import DinoBackbone
 from seg.models.backbones.registry import BACKBONES, DINOV2, backbone_info
+from seg.models.base import made_with
 from seg.models.embedding import FeatureNet
 from seg.models.official_weights import RANDOM, load_backbone, weights_id
 from seg.predictors.embedder import Embedder
@@ -150,7 +150,7 @@ class Session:
             weights_id=weights_id(backbone),
             mean=normalize.mean,
             std=normalize.std,
-            made_with=f"dinoseg {__version__}, torch {torch.__version__}",
+            made_with=made_with(),
         )
         net = FeatureNet(backbone, normalize.mean, normalize.std)
         return net.to(self._device).eval(), spec

@@ -4,9 +4,8 @@ import dataclasses
 
 import torch
 
-from seg._version import __version__
 from seg.models.backbones.registry import backbone_info
-from seg.models.base import Net, count_parameters
+from seg.models.base import Net, count_parameters, made_with
 from seg.models.nets import build_net
 from seg.models.official_weights import load_backbone, weights_id
 from seg.spec import ModelSpec, Output
@@ -34,7 +33,7 @@ def make_net(model: ModelConfig, outputs: tuple[Output, ...], seed: int) -> tupl
         outputs=outputs,
         input_hw=model.input_hw,
         stride=STRIDE,
-        made_with=f"dinoseg {__version__}, torch {torch.__version__}",
+        made_with=made_with(),
     )
     if not isinstance(model, BackboneConfig):
         return build_net(spec), spec

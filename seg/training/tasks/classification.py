@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seg._version import __version__
 from seg.data.check import check_images
 from seg.data.class_folders import ClassDataSet, open_class_folders, refuse_duplicates
 from seg.errors import SpecMismatch
 from seg.files.cache_folders import cache_folder
 from seg.models.backbones.registry import backbone_info
-from seg.models.base import Net
+from seg.models.base import Net, made_with
 from seg.models.checkpoint import read_state
 from seg.models.classification import NUM_LAYERS, ClassificationNet, check_head
 from seg.models.nets import build_net
@@ -122,7 +121,7 @@ class ClassificationTask:
             weights_id="" if model.finetune else weights_id(backbone),
             mean=info.mean,
             std=info.std,
-            made_with=f"dinoseg {__version__}, torch {torch.__version__}",
+            made_with=made_with(),
         )
         net = cast(ClassificationNet, build_net(self.spec, backbone).to(self.device))
         self.loader = self.views = ClassLoader(self.data.train, self.spec, self.config)
