@@ -1,8 +1,11 @@
 """Building engines on a stand-in for TensorRT: modes, checks, metadata. Nothing ran on a GPU."""
 
 import dataclasses
+import errno
 import json
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,11 +15,12 @@ import torch
 from onnx import helper
 
 from export import to_trt
-from seg import ArtifactError, ParityError, Segmenter, cli
+from seg import ArtifactError, ParityError, Segmenter, SpecMismatch, cli
 from seg.benchmark.entries import Entry
 from seg.benchmark.parity_check import check
 from seg.exporting.precision import convert_precision
 from seg.exporting.precision_modes import PrecisionMode
+from seg.kinds import Precision
 from seg.models.backbones.registry import BACKBONES, dinov2
 from seg.models.backbones.vit import ViTConfig
 from seg.models.checkpoint import save_net
@@ -173,6 +177,16 @@ def test_the_inspectors_long_names_are_read(tensorrt, lite, kind, precision):
     assert metadata_of(lite).tensors[precision] >= 2
 
 
+def test_an_inspector_that_names_no_type_proves_none(tensorrt):
+    """So it answers where an engine was built without details: with the names of layers alone."""
+    from seg.exporting.tensorrt import check_tensor_types
+
+    inspector = SimpleNamespace(get_engine_information=lambda form: '{"Layers": ["one", "two"]}')
+    engine = SimpleNamespace(create_engine_inspector=lambda: inspector)
+    with pytest.raises(SpecMismatch, match="is float16, and the engine came out different"):
+        check_tensor_types(engine, Precision.FLOAT16)
+
+
 def test_parser_errors_are_listed(tensorrt, lite, capsys):
     tensorrt.parser_errors = (("Foo", "node_1", "no importer"), ("Conv", "node_2", "bad kernel"))
     assert build(lite, "--precision", "float16") == 1
@@ -206,6 +220,23 @@ def test_timings_are_kept_for_the_next_build(tensorrt, lite, capsys):
     tensorrt.foreign_cache = True
     assert build(lite, "--timing-cache", cache, "--rebuild") == 1
     assert "another GPU or TensorRT" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_the_engine_of_before(tensorrt, lite, monkeypatch, capsys):
+    assert build(lite) == 0
+    files = [lite.with_suffix(".engine"), lite.with_suffix(".engine.json")]
+    before = [path.read_bytes() for path in files]
+
+    def write_half(path, data):
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    assert build(lite, "--rebuild", "--precision", "float32") == 1
+    assert "No space left" in capsys.readouterr().err
+    assert [path.read_bytes() for path in files] == before
+    assert open_runtime(files[0]).precision == "float16"
 
 
 def test_an_engine_for_batches_is_none_for_single_images(tensorrt, lite, capsys):

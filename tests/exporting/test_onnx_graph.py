@@ -46,3 +46,19 @@ def test_several_outputs_keep_their_names(canvas_hw, precision, tmp_path):
     for name, array in expected.items():
         atol = 1e-5 if precision == Precision.FLOAT32 else 2e-3
         np.testing.assert_allclose(got[name], array, atol=atol)
+
+
+def test_a_network_in_training_is_exported_in_evaluation(tmp_path):
+    """In training the norm would divide by the image's own deviation and not by that of 1."""
+    net = nn.Sequential(nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1)).train()
+    conv = net[0]
+    nn.init.constant_(conv.weight, 2)
+    nn.init.constant_(conv.bias, 5)
+    outputs = (Output("brighter", "brightness"),)
+    spec = ModelSpec(arch="one", outputs=outputs, input_hw=(32, 48), stride=16)
+    write_onnx(net, spec, tmp_path / "one.onnx")
+    images = np.random.default_rng(0).random((2, 3, 32, 48), np.float32)
+    session = ort.InferenceSession(str(tmp_path / "one.onnx"))
+    (found,) = session.run(None, {"images": images})
+    expected = 2 * images.sum(1, keepdims=True) + 5  # running mean 0, running deviation 1
+    np.testing.assert_allclose(found, expected, rtol=1e-4)

@@ -205,7 +205,19 @@ def test_a_transport_stream_with_audio_becomes_a_file_from_zero(tmp_path, write_
     times, _, audio = facts(target)
     assert numbers(target, number_of) == list(range(12)) and len(audio) > 3
     assert abs(times[0]) < 0.2 and abs(np.diff(times).mean() - 0.04) < 1e-3
-    assert abs(audio[0][0]) < 0.2  # the stream itself starts at 1.4 s
+
+
+def test_a_broadcast_that_counts_from_an_hour_becomes_a_file_from_zero(tmp_path, write_clip):
+    late = {"output_ts_offset": "3600"}
+    clock = Fraction(1, 90000)
+    clip = write_clip(tmp_path / "s.ts", 12, audio_s=0.6, clock=clock, options=late)
+    (before, _, heard), (after, _, again) = facts(clip), facts(copy(clip, tmp_path / "o.mp4").path)
+    start_s = heard[0][0]
+    assert start_s > 3599 and again[0][0] == 0
+    np.testing.assert_allclose(after, np.subtract(before, start_s), atol=1e-3)
+    np.testing.assert_allclose(
+        [time_s for time_s, _ in again], [time_s - start_s for time_s, _ in heard], atol=1e-3
+    )
 
 
 def test_what_was_written_before_a_stop_is_a_file_and_says_so(tmp_path, write_clip, caplog):
