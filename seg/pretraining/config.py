@@ -31,6 +31,7 @@ class PretrainConfig:
         log_every: Steps between rows of the log.
         eval_data: A folder with a folder for each class, for k-NN; empty for none.
         eval_every: Steps between k-NN evaluations.
+        tensorboard: Log for TensorBoard, too.
         resume: Continue the run in `out`.
         overwrite: Replace it.
     """
@@ -53,6 +54,7 @@ class PretrainConfig:
     log_every: int = 10
     eval_data: str = ""
     eval_every: int = 1000
+    tensorboard: bool = False
     resume: bool = False
     overwrite: bool = False
 
@@ -77,5 +79,5 @@ class PretrainConfig:
 
     def choices(self) -> dict[str, Any]:
         """Returns what a resumed run must have in common with the run so far."""
-        free = ("out", "device", "workers", "save_every", "resume", "overwrite")
+        free = ("out", "device", "workers", "save_every", "tensorboard", "resume", "overwrite")
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in free}

@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("method", "transform"):
         text = f"arguments of the {name}, such as a.b=VALUE; values are JSON"
         p.add_argument(f"--{name}-args", nargs="+", default=[], metavar="NAME=VALUE", help=text)
+    p.add_argument("--tensorboard", action="store_true", help="log into --output, too")
     one = p.add_mutually_exclusive_group()
     one.add_argument("--resume", action="store_true", help="resume the run in --output")
     one.add_argument("--overwrite", action="store_true", help="replace the run in --output")

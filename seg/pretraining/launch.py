@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from seg.models.official_weights import RANDOM, load_backbone, weights_id
 from seg.predictors.embedder import Embedder
 from seg.pretraining.collapse import collapse
 from seg.pretraining.config import PretrainConfig
+from seg.pretraining.feature_images import draw_features, fixed_images
 from seg.pretraining.images import ViewLoader, open_images
 from seg.pretraining.method_args import MethodArgs
 from seg.pretraining.pretrainer import Pretrainer, Row
@@ -32,6 +33,7 @@ from seg.pretraining.run_folder import RunFolder
 from seg.pretraining.transform_args import read_transform_args
 from seg.runtimes.pytorch import TorchRuntime, pick_device
 from seg.spec import ModelSpec, embedding_outputs
+from seg.training.tensorboard_logger import TensorBoardLogger
 
 OFFICIAL = "official"
 log = logging.getLogger("dinoseg")
@@ -70,7 +72,7 @@ def launch(config: PretrainConfig) -> Path:
                 )  # fmt: skip
                 if args != given:
                     log.info("a run of %d steps has %s", config.steps, args.step_counts())
-            Session(trainer, folder, transform, len(images), parent, device).run()
+            Session(trainer, folder, transform, images, parent, device).run()
     return folder.folder / "backbone.pth"
 
 
@@ -82,15 +84,19 @@ class Session:
         trainer: Pretrainer,
         folder: RunFolder,
         transform: TransformArgs,
-        num_images: int,
+        images: Sequence[Path],
         parent: str,
         device: torch.device,
     ) -> None:
         self._trainer, self._folder, self._transform = trainer, folder, transform
-        self._num_images, self._parent, self._device = num_images, parent, device
+        self._num_images, self._parent, self._device = len(images), parent, device
+        self._shown = fixed_images(images) if folder.is_writer else []
         self._source = trainer.student.backbone.source
         self._knn = folder.history[-1].get("knn_top1") if folder.history else None
         self._is_collapsed = False
+        self._loggers: list[TensorBoardLogger] = []
+        if trainer.config.tensorboard and folder.is_writer:
+            self._loggers = [TensorBoardLogger(folder.folder / "tensorboard")]
 
     def run(self) -> None:
         """Trains to the end."""
@@ -98,8 +104,12 @@ class Session:
         rows: list[Row] = []
         if config.eval_data and self._knn is None:
             self._evaluate()
+        if not trainer.step:
+            self._draw_features()
         for row in trainer.steps():
             rows.append(row)
+            if trainer.step in (config.steps // 2, config.steps):
+                self._draw_features()
             is_end = trainer.step == config.steps
             if config.eval_data and (is_end or trainer.step % config.eval_every == 0):
                 self._evaluate()
@@ -125,6 +135,8 @@ class Session:
         if self._knn is not None:
             entry["knn_top1"] = self._knn
         self._folder.history.append(entry)
+        for logger in self._loggers:
+            logger({**entry, "epoch": trainer.step})
         if rank() == 0:
             words = "  ".join(
                 f"{k} {v:.4g}" for k, v in entry.items() if k not in ("step", "epoch")
@@ -154,6 +166,12 @@ class Session:
         )
         net = FeatureNet(backbone, normalize.mean, normalize.std)
         return net.to(self._device).eval(), spec
+
+    def _draw_features(self) -> None:
+        if self._shown:
+            embedder = Embedder(TorchRuntime(*self._net(), self._device))
+            path = self._folder.folder / f"features-{self._trainer.step}.png"
+            draw_features(embedder, self._shown, path)
 
     def _evaluate(self) -> None:
         data = open_class_folders(self._trainer.config.eval_data)

@@ -1,10 +1,12 @@
 """The folder of a pre-training, what is kept in it, and how it goes on after a stop.
 
-last.pt        a model that embeds images, by the teacher, and all that `resume` needs
-backbone.pth   the teacher's backbone in the official format, for `--backbone` of every command
-backbone.json  what it is: model, hash, parent, steps
-log.csv        a row every so many steps
-curves.png     the same as an image
+last.pt         a model that embeds images, by the teacher, and all that `resume` needs
+backbone.pth    the teacher's backbone in the official format, for `--backbone` of every command
+backbone.json   what it is: model, hash, parent, steps
+log.csv         a row every so many steps
+curves.png      the same as an image
+features-N.png  four images and their features after N steps: at the start, half-way, at the end
+tensorboard/    with --tensorboard
 """
 
 import contextlib

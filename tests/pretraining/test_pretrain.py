@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -40,6 +42,7 @@ def test_the_result_is_a_backbone_in_the_official_format(pretrain, tmp_path):
     assert card["parent_weights_id"] == "" and card["steps"] == 2
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
         "last.pt", "backbone.pth", "backbone.json", "log.csv", "curves.png",
+        "features-0.png", "features-1.png", "features-2.png",
     }  # fmt: skip
 
 
@@ -194,3 +197,22 @@ def test_the_command_says_one_line_for_an_unknown_argument(noise, tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip().endswith("has no argument 'local_vew'; did you mean 'local_view'?")
     assert os.linesep not in done.stderr.strip()
+
+
+def test_neighbors_are_counted_before_the_first_step_and_at_the_end(pretrain, noise, tmp_path):
+    classes = tmp_path / "classes"
+    for part in ("train", "val"):
+        for label, name in enumerate("ab"):
+            (classes / part / name).mkdir(parents=True)
+            for index in range(3):
+                image = np.full((60, 60, 3), 40 + 150 * label + index, np.uint8)
+                cv2.imwrite(str(classes / part / name / f"{part}{index}.png"), image)
+    contents = pretrain(eval_data=str(classes), eval_every=100)
+    rows = contents["pretraining"]["history"]
+    assert [row["knn_top1"] for row in rows] == [1.0, 1.0]  # black and white: any network's
+
+
+def test_a_collapse_during_training_is_said(pretrain, caplog):
+    """Planted: features without differences, all gradients 0."""
+    pretrain(steps=12, lr=1e-12, method={"layer_scale_init": 1e-9})
+    assert "COLLAPSE: features hardly differ between images" in caplog.text
