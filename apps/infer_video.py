@@ -82,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = loop.run(source, pipeline, sinks, meter)
     files = {"output": [output], "masks": [args.save_masks] if args.save_masks else [], **written}
     with contextlib.redirect_stdout(sys.stderr if args.raw else sys.stdout):
-        return cli.show_results(files, report, [report.damage] if report.damage else [], args.json)
+        faults = [report.damage] if report.damage else []
+        return cli.show_results(files, report, faults, args.json, cli.reuse_of(predictors))
 
 
 if __name__ == "__main__":

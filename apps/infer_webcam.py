@@ -95,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         **written,
     }
     with contextlib.redirect_stdout(sys.stderr if args.raw else sys.stdout):
-        return cli.show_results(files, report, [report.damage] if report.damage else [], args.json)
+        faults = [report.damage] if report.damage else []
+        return cli.show_results(files, report, faults, args.json, cli.reuse_of(predictors))
 
 
 def _windows(args: argparse.Namespace) -> "list[Sink]":

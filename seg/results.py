@@ -19,10 +19,12 @@ class Mask:
     Attributes:
         labels: `(H, W)` uint8, the frame's own size; values index `classes`.
         classes: Class names; index 0 is the background.
+        is_reused: Whether it was carried here from an earlier frame, and not predicted.
     """
 
     labels: UInt8
     classes: tuple[str, ...]
+    is_reused: bool = False
 
     def __post_init__(self) -> None:
         if self.labels.dtype != np.uint8 or self.labels.ndim != 2:

@@ -19,6 +19,7 @@ from seg.cli.flags import (
     open_tasks,
     parser,
     positive_int,
+    reuse_of,
     tasks_of,
 )
 from seg.cli.logs import note
@@ -27,6 +28,6 @@ from seg.cli.program import FAILED, INTERRUPTED, OK, run
 __all__ = [
     "FAILED", "INTERRUPTED", "OK", "add_drawing_flags", "add_engine_flags", "add_imgsz",
     "add_model_flags", "add_steady_flag", "add_tasks_flag", "check_paths_differ", "described",
-    "hw", "note", "open_predictor", "open_tasks", "overlay_of", "parser", "positive_int", "run",
-    "show_results", "tasks_of", "unit_interval",
+    "hw", "note", "open_predictor", "open_tasks", "overlay_of", "parser", "positive_int",
+    "reuse_of", "run", "show_results", "tasks_of", "unit_interval",
 ]  # fmt: skip

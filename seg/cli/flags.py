@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from seg.imaging.letterbox import Size
     from seg.predictors.base import Predictor
     from seg.predictors.feature_viewer import FeatureViewer
+    from seg.predictors.keyframes import KeyframeSegmenter
     from seg.predictors.one_pass import OnePass
     from seg.predictors.smoothing import SteadySegmenter
+
+    StreamSegmenter = SteadySegmenter | KeyframeSegmenter
 
 
 PCA = "pca"
@@ -133,16 +136,19 @@ def add_tasks_flag(flags: argparse.ArgumentParser) -> None:
 
 
 def add_steady_flag(flags: argparse.ArgumentParser) -> None:
-    """Adds `--steady`, which `open_tasks` reads."""
+    """Adds `--steady` and `--keyframes`, which `open_tasks` reads."""
     from seg.predictors.smoothing import METHODS
 
     text = "smooth masks over time by this method; see docs/video.md"
     flags.add_argument("--steady", choices=list(METHODS), help=text)
+    text = "run the network where the image changed and at least every S seconds; between, masks "
+    text += "go along with the image"
+    flags.add_argument("--keyframes", type=positive_seconds, metavar="S", help=text)
 
 
 def open_tasks(
     args: argparse.Namespace, stack: "ExitStack"
-) -> "Sequence[Predictor[Any] | SteadySegmenter] | OnePass":
+) -> "Sequence[Predictor[Any] | StreamSegmenter] | OnePass":
     """Opens the model that the flags name with the predictors of its tasks.
 
     Args:
@@ -174,22 +180,29 @@ def open_tasks(
     ]
     if args.verify:
         note(f"verified: {self_test.verify(predictors[0])}")
-    if getattr(args, "steady", None):
-        return [_steady(predictors, args.steady)]
+    if getattr(args, "steady", None) or getattr(args, "keyframes", None):
+        return [_of_stream(predictors, args)]
     if len(predictors) == 1 and not has_view:
         return predictors
     return OnePass(predictors, first_frame_colors() if has_view else None)
 
 
-def _steady(predictors: "Sequence[Predictor[Any]]", method: str) -> "SteadySegmenter":
+def _of_stream(
+    predictors: "Sequence[Predictor[Any]]", args: argparse.Namespace
+) -> "SteadySegmenter | KeyframeSegmenter":
     """Returns the segmenter with what it remembers of one stream; refuses other tasks."""
+    from seg.predictors.keyframes import KeyframeSegmenter
     from seg.predictors.segmenter import Segmenter
     from seg.predictors.smoothing import SteadySegmenter
 
     first, *others = predictors
     if others or not isinstance(first, Segmenter):
-        raise SpecMismatch("--steady smooths masks alone; add --tasks segment.")
-    return SteadySegmenter(first, method)
+        raise SpecMismatch("--steady and --keyframes are for masks alone; add --tasks segment.")
+    if args.steady and args.keyframes:
+        raise SpecMismatch("--steady needs every frame predicted; leave --keyframes out.")
+    if args.keyframes:
+        return KeyframeSegmenter(first, args.keyframes)
+    return SteadySegmenter(first, args.steady)
 
 
 def first_frame_colors() -> "FeatureViewer":
@@ -201,7 +214,7 @@ def first_frame_colors() -> "FeatureViewer":
 
 
 def tasks_of(
-    predictors: "Sequence[Predictor[Any] | SteadySegmenter] | OnePass",
+    predictors: "Sequence[Predictor[Any] | StreamSegmenter] | OnePass",
 ) -> Sequence[str]:
     """Returns the tasks of what `open_tasks` returned."""
     if isinstance(predictors, Sequence):
@@ -209,7 +222,7 @@ def tasks_of(
     return predictors.tasks
 
 
-def described(predictors: "Sequence[Predictor[Any] | SteadySegmenter] | OnePass") -> str:
+def described(predictors: "Sequence[Predictor[Any] | StreamSegmenter] | OnePass") -> str:
     """Returns what really runs, of what `open_tasks` returned."""
     if isinstance(predictors, Sequence):
         return predictors[0].description
@@ -226,6 +239,29 @@ def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, t
 def hw(imgsz: Sequence[int] | None) -> "Size | None":
     """Turns the command line's width and height into height and width."""
     return (imgsz[1], imgsz[0]) if imgsz else None
+
+
+def reuse_of(
+    predictors: "Sequence[Predictor[Any] | StreamSegmenter] | OnePass",
+) -> dict[str, float]:
+    """Returns the share of frames without a run of the network, where `--keyframes` is on."""
+    from seg.predictors.keyframes import KeyframeSegmenter
+
+    first = predictors[0] if isinstance(predictors, Sequence) else None
+    if not isinstance(first, KeyframeSegmenter):
+        return {}
+    return {"share_of_reused_frames": first.reused_share}
+
+
+def positive_seconds(text: str) -> float:
+    """Reads a positive number of seconds, for argparse."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, got '{text}'")
+    return seconds
 
 
 def positive_int(text: str) -> int:

@@ -11,8 +11,9 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from seg.errors import SpecMismatch
-from seg.imaging.letterbox import Letterbox, Size, resize
-from seg.imaging.motion import DisFlow, Region, gray_of, is_cut, is_explained, resize_flow, warp
+from seg.imaging.letterbox import Size, resize
+from seg.imaging.motion import DisFlow, Region, is_explained, resize_flow, warp
+from seg.predictors.moments import Moment
 from seg.predictors.segmenter import Segmenter
 from seg.predictors.tta import Prediction
 from seg.results import Float32, Mask, UInt8
@@ -22,8 +23,6 @@ from seg.video.base import Frame
 KEPT = 0.75  # share of the past where nothing disagrees, per `STEP_S`
 STEP_S = 0.04
 MARGIN = 1.0  # in log odds, by which a class must lead to take a cell from another
-LONGEST_GAP_S = 1.0  # what was seen longer ago says nothing about now
-FLOW_SIDE = 256  # frames are compared at this size
 
 
 class Smoother(ABC):
@@ -162,7 +161,7 @@ class SteadySegmenter:
             raise SpecMismatch("--steady smooths one prediction a frame; leave --tta out.")
         self.method = method
         self._segmenter, self._smoother = segmenter, METHODS[method]()
-        self._last: tuple[UInt8, float, Letterbox] | None = None
+        self._last: Moment | None = None
 
     @property
     def description(self) -> str:
@@ -176,36 +175,11 @@ class SteadySegmenter:
 
     def smooth(self, frame: Frame, prediction: Prediction) -> Mask:
         """Smooths what the segmenter has predicted for the stream's next frame."""
-        gray, letterbox = _gray_canvas(frame.image, prediction.letterbox), prediction.letterbox
-        last, self._last = self._last, (gray, frame.time_s, letterbox)
-        if last is None or not self._goes_on(frame, gray, last, letterbox):
+        now, last = Moment.of(frame, prediction.letterbox), self._last
+        self._last = now
+        if last is None or not now.follows(frame, last):
             self._smoother.reset()
-            last = gray, frame.time_s, letterbox
-        scores = self._smoother(prediction.logits, (gray, last[0]), frame.time_s - last[1])
+            last = now
+        scores = self._smoother(prediction.logits, (now.gray, last.gray), now.time_s - last.time_s)
         smoothed = dataclasses.replace(prediction, logits=scores, labels=None)
         return Mask(self._segmenter.decode([smoothed]), self._segmenter.classes)
-
-    def _goes_on(
-        self, frame: Frame, gray: UInt8, last: tuple[UInt8, float, Letterbox], letterbox: Letterbox
-    ) -> bool:
-        """Returns whether the last frame says something about this one."""
-        gap_s = frame.time_s - last[1]
-        return (
-            not frame.discontinuity
-            and letterbox == last[2]
-            and 0 <= gap_s <= LONGEST_GAP_S
-            and not is_cut(gray, last[0])
-        )
-
-
-def _gray_canvas(image: UInt8, letterbox: Letterbox) -> UInt8:
-    """Returns the network's canvas in gray, small; the padding is black."""
-    scale = min(1.0, FLOW_SIDE / max(letterbox.canvas_hw))
-    sides = [
-        [max(1, round(scale * side)) for side in hw]
-        for hw in (letterbox.image_hw, letterbox.canvas_hw)
-    ]
-    (height, width), (rows, columns) = sides
-    gray = np.zeros((rows, columns), np.uint8)
-    gray[:height, :width] = gray_of(image, (height, width))
-    return gray

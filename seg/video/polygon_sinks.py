@@ -54,6 +54,8 @@ class PolygonLines(_JsonFile):
         if frame.name:
             line["name"] = frame.name
         line["height"], line["width"] = hw_of(mask.labels)
+        if mask.is_reused:
+            line["reused"] = True
         line["polygons"] = [
             {
                 "class": mask.classes[polygon.label],

@@ -10,6 +10,7 @@ import pytest
 
 from seg import cli
 from seg.predictors.segmenter import Segmenter
+from seg.video.recorder import Mp4Writer
 from seg.video.sources import VideoFile
 
 
@@ -193,3 +194,21 @@ def test_raw_frames_go_to_standard_output_alone(infer, clip, here, capfdbinary):
 def test_results_that_cannot_be_are_refused(infer, clip, words, said, capsys):
     assert infer("--input", clip, *words) == 1
     assert said in capsys.readouterr().err
+
+
+def test_keyframes_reuse_a_still_clip_and_say_so(infer, here, red_square, square_labels, capsys):
+    with Mp4Writer(here / "still.mp4", fps=25) as writer:
+        for index in range(10):
+            writer.add(red_square(3), index / 25)
+    words = ("--keyframes", 10, "--save-polygons", "p.jsonl", "--save-masks", "masks", "--json")
+    assert infer("--input", "still.mp4", *words) == 0
+    assert json.loads(capsys.readouterr().out)["share_of_reused_frames"] == 0.9
+    lines = [json.loads(line) for line in (here / "p.jsonl").read_text().splitlines()]
+    assert [line.get("reused", False) for line in lines] == [False, *[True] * 9]
+    last = cv2.imread("masks/000009.png", cv2.IMREAD_UNCHANGED)
+    assert (last != square_labels(3)).mean() < 0.01
+
+
+def test_keyframes_and_smoothing_exclude_each_other(infer, clip, capsys):
+    assert infer("--input", clip, "--keyframes", 1, "--steady", "flow") == 1
+    assert "leave --keyframes out" in capsys.readouterr().err
