@@ -117,6 +117,7 @@ def module(world: World, version: str) -> ModuleType:
         def set_shape(self, input, min, opt, max):
             assert input == "images" and min[2:] == opt[2:] == max[2:]
             log(f"profile {min[0]}..{max[0]} of {max[2]}x{max[3]}")
+            log(f"tuned for {opt[0]}")
 
     class Config:
         cache = None

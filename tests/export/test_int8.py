@@ -196,3 +196,18 @@ def test_integers_are_not_quantized_again(files, folder, tmp_path, capsys):
     words = ["--precision", "int8", "--calibration", str(folder)]
     assert export(files / "int8.onnx", tmp_path / "out.onnx", folder, *words) == 1
     assert "is int8" in capsys.readouterr().err
+
+
+def test_a_range_is_the_mean_of_each_images_so_an_odd_one_does_not_stretch_it(tmp_path):
+    """Five images are gray and one is white: the mean of their largest values."""
+    levels = [102] * 5 + [255]
+    images = [tmp_path / f"{index}.png" for index in range(len(levels))]
+    for path, level in zip(images, levels, strict=True):
+        cv2.imwrite(str(path), np.full((96, 128, 3), level, np.uint8))
+    write_net(tmp_path / "net.onnx")
+    quantization.quantize(tmp_path / "net.onnx", tmp_path / "int8.onnx", images)
+    graph = onnx.load(str(tmp_path / "int8.onnx")).graph
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    (node,) = (node for node in graph.node if node.input[0] == "images")
+    assert node.op_type == "QuantizeLinear"
+    assert weights[node.input[1]] * 255 == pytest.approx(np.mean(levels) / 255, rel=1e-3)

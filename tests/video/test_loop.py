@@ -154,6 +154,24 @@ def test_max_frames_ends_the_loop(events, sinks):
     assert events == ENDING
 
 
+def test_a_reader_that_waits_for_its_camera_is_told_to_stop(events, sinks):
+    class Waiting(Numbers):
+        def __iter__(self):
+            yield from super().__iter__()
+            self.stop.wait()
+
+    camera = Waiting(events, 6)
+    running = threading.Thread(
+        target=run, args=(camera, NOTHING, sinks), kwargs={"max_frames": 6}, daemon=True
+    )
+    running.start()
+    running.join(20)
+    was_ended = not running.is_alive()
+    camera.stop.set()
+    running.join()
+    assert was_ended and events == ENDING
+
+
 def test_a_file_is_not_read_far_ahead(events, sinks):
     read = []
 
