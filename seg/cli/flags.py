@@ -30,7 +30,33 @@ TASK_WORDS = {"segment": SEGMENTATION, "classify": CLASSIFICATION, "embed": EMBE
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """Returns a parser whose help is the command's own docstring, defaults shown."""
-    return argparse.ArgumentParser(description=doc, formatter_class=_Help, allow_abbrev=False)
+    return _Parser(description=doc, formatter_class=_Help, allow_abbrev=False)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names in the usage line only what must be given: the list below it has the rest."""
+
+    def format_usage(self) -> str:
+        """Returns the usage line."""
+        self._shorten_usage()
+        return super().format_usage()
+
+    def format_help(self) -> str:
+        """Returns the help."""
+        self._shorten_usage()
+        return super().format_help()
+
+    def _shorten_usage(self) -> None:
+        if self.usage is None and not self._subparsers:
+            needed = (one for one in self._actions if one.required and one.option_strings)
+            words = [f"{one.option_strings[0]} {one.metavar or one.dest.upper()}" for one in needed]
+            self.usage = " ".join(["%(prog)s", *words, "[flags]"])
+
+
+def rare(flags: argparse._ActionsContainer, title: str) -> argparse._ActionsContainer:
+    """Returns a group below the usual flags of a parser; a group is returned as it is."""
+    is_parser = isinstance(flags, argparse.ArgumentParser)
+    return flags.add_argument_group(title) if is_parser else flags
 
 
 class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -42,11 +68,12 @@ class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpF
         return action.help
 
 
-def add_model_flags(flags: argparse.ArgumentParser) -> None:
+def add_model_flags(flags: argparse._ActionsContainer) -> None:
     """Adds the flags of `open_predictor`: which network runs, at what size, on what, how often."""
     from seg.predictors.tta import RATIOS
 
     add_engine_flags(flags, DEFAULT_MODEL, f"default: weights/{DEFAULT_MODEL.name}")
+    flags = rare(flags, "better masks, slower")
     flags.add_argument(
         "--tta",
         type=int,
@@ -60,7 +87,7 @@ def add_model_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def add_engine_flags(
-    flags: argparse.ArgumentParser,
+    flags: argparse._ActionsContainer,
     default: Path | None,
     default_text: str,
     is_required: bool = False,
@@ -82,6 +109,7 @@ def add_engine_flags(
         "--device", choices=Device.values(), default="auto", help="where the network runs"
     )
     flags.add_argument("--runtime", choices=Engine.values(), help="engine; default: by the suffix")
+    flags = rare(flags, "how the network runs")
     kinds = dict.fromkeys(kind.value for engine in Engine for kind in engine.precisions)
     flags.add_argument(
         "--precision", choices=list(kinds), help="what OpenVINO or torch computes in"
@@ -130,9 +158,10 @@ def open_predictor(
 
 def add_tasks_flag(flags: argparse.ArgumentParser) -> None:
     """Adds `--tasks`, which `open_tasks` reads."""
+    group = rare(flags, "models of several tasks")
     text = "of a model with several tasks those to run in one pass, of segment, classify, embed, "
     text += "and pca, the colors of its features (default: all but pca)"
-    flags.add_argument("--tasks", type=lambda text: text.split(","), metavar="NAMES", help=text)
+    group.add_argument("--tasks", type=lambda text: text.split(","), metavar="NAMES", help=text)
 
 
 def add_steady_flag(flags: argparse.ArgumentParser) -> None:
@@ -140,10 +169,11 @@ def add_steady_flag(flags: argparse.ArgumentParser) -> None:
     from seg.predictors.smoothing import METHODS
 
     text = "smooth masks over time by this method; see docs/video.md"
-    flags.add_argument("--steady", choices=list(METHODS), help=text)
+    group = rare(flags, "over time")
+    group.add_argument("--steady", choices=list(METHODS), help=text)
     text = "run the network where the image changed and at least every S seconds; between, masks "
     text += "go along with the image"
-    flags.add_argument("--keyframes", type=positive_seconds, metavar="S", help=text)
+    group.add_argument("--keyframes", type=positive_seconds, metavar="S", help=text)
 
 
 def open_tasks(
@@ -229,7 +259,9 @@ def described(predictors: "Sequence[Predictor[Any] | StreamSegmenter] | OnePass"
     return predictors.description
 
 
-def add_imgsz(flags: argparse.ArgumentParser, default: tuple[int, int] | None, text: str) -> None:
+def add_imgsz(
+    flags: argparse._ActionsContainer, default: tuple[int, int] | None, text: str
+) -> None:
     """Adds `--imgsz W H`; read it with `hw`."""
     flags.add_argument(
         "--imgsz", nargs=2, type=positive_int, default=default, metavar=("W", "H"), help=text
