@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], ModelSpec]:
     Raises:
         ArtifactError: The file is missing, damaged or foreign, or its weights do not fit its spec.
     """
-    contents = read_checkpoint(path)
-    spec = ModelSpec.from_dict(contents["spec"])
-    _check_state(contents["state"], contents.get("published", ()), spec, path)
-    return contents["state"], spec
+    state, spec, _ = _read(path)
+    return state, spec
 
 
 def load_net(path: Path) -> tuple[Net, ModelSpec]:
@@ -106,9 +104,9 @@ def load_net(path: Path) -> tuple[Net, ModelSpec]:
     Raises:
         ArtifactError: As of `read_state`, or it needs a published file that is not here.
     """
-    state, spec = read_state(path)
+    state, spec, is_partial = _read(path)
     backbone = None
-    if is_partial(state, spec):
+    if is_partial:
         try:
             backbone = load_published(spec.arch, spec.layers or None, spec.weights_id)
         except ArtifactError as error:
@@ -118,22 +116,23 @@ def load_net(path: Path) -> tuple[Net, ModelSpec]:
     return net.eval().requires_grad_(False), spec
 
 
-def is_partial(state: Mapping[str, Tensor], spec: ModelSpec) -> bool:
-    """Tells whether weights are missing that a published file holds."""
-    return bool(_shapes(spec).keys() - state.keys())
+def _read(path: Path) -> tuple[dict[str, Tensor], ModelSpec, bool]:
+    """Returns what `read_state` does, and whether weights are missing that are published."""
+    contents = read_checkpoint(path)
+    spec, published = ModelSpec.from_dict(contents["spec"]), contents.get("published", ())
+    missing = _check_state(contents["state"], published, spec, path)
+    return contents["state"], spec, bool(missing)
 
 
-def _shapes(spec: ModelSpec) -> dict[str, torch.Size]:
-    with torch.device("meta"):
-        return {name: tensor.shape for name, tensor in build_net(spec).state_dict().items()}
+def _check_state(state: object, published: object, spec: ModelSpec, path: Path) -> set[str]:
+    """Returns the weights that are missing because they are published; builds none of them.
 
-
-def _check_state(state: object, published: object, spec: ModelSpec, path: Path) -> None:
-    """Raises unless names and shapes are those of the spec's network; builds none of its weights.
+    Raises unless all other names and shapes are those of the spec's network.
 
     So a spec of a huge network beside other weights is refused at once.
     """
-    expected = _shapes(spec)
+    with torch.device("meta"):
+        expected = {name: tensor.shape for name, tensor in build_net(spec).state_dict().items()}
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ArtifactError(f"{path}: its weights are not tensors by name; choose another file.")
     found = {name: tensor.shape for name, tensor in state.items()}
@@ -144,3 +143,4 @@ def _check_state(state: object, published: object, spec: ModelSpec, path: Path) 
             f"{path}: its weights do not fit its spec, {spec.arch}: {len(wrong)} of them are "
             f"missing, unknown or of another shape, the first is '{wrong[0]}'."
         )
+    return expected.keys() - state.keys()
