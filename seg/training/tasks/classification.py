@@ -21,6 +21,7 @@ from seg.models.nets import build_net
 from seg.models.official_weights import load_backbone, weights_id
 from seg.spec import CLASSIFICATION, ModelSpec, classification_outputs
 from seg.training.autocast import autocast, resolve
+from seg.training.cached_features import backbone_key
 from seg.training.feature_cache import Cache
 from seg.training.optim import freeze, parameter_groups
 from seg.training.run import fingerprint
@@ -126,7 +127,7 @@ class ClassificationTask:
         net = cast(ClassificationNet, build_net(self.spec, backbone).to(self.device))
         self.loader = self.views = ClassLoader(self.data.train, self.spec, self.config)
         if model.views:
-            key = {"task": "vectors", "head": model.head, **_backbone_key(self.spec)}
+            key = {"task": "vectors", "head": model.head, **backbone_key(self.spec)}
             cache = Cache(self.cache_dir, key)
             self.views = CachedVectors(net, self.loader, model.views, cache, self.device)
         return net, self.spec
@@ -208,8 +209,3 @@ class ClassificationTask:
         log.info(
             "starts from %s%s", path, "" if is_same else "; its classes are others: a new head"
         )
-
-
-def _backbone_key(spec: ModelSpec) -> dict[str, object]:
-    fields = ("arch", "layers", "mean", "std", "weights_id")
-    return {name: getattr(spec, name) for name in fields}
