@@ -133,7 +133,7 @@ def plan_classification(config: ReproduceConfig) -> tuple[list[Step], list[Resul
         ResultRow(
             model=f"{config.arch}, 20 nearest neighbors",
             size="224x224",
-            evaluation=_class_evaluation("knn", embed, config, ("--knn",)),
+            evaluation=_evaluation("knn", embed, config, ("--knn",), config.classes),
             training=None,
         )
     ]
@@ -146,7 +146,7 @@ def plan_classification(config: ReproduceConfig) -> tuple[list[Step], list[Resul
         ResultRow(
             model=f"{config.arch}, {name}, last epoch",
             size="224x224",
-            evaluation=_class_evaluation(step.name, step.output, config),
+            evaluation=_evaluation(step.name, step.output, config, data=config.classes),
             training=step,
         )
         for name, step in trainings.items()
@@ -167,21 +167,6 @@ def _classifier(name: str, config: ReproduceConfig, more: Sequence[str] = ()) ->
         inputs=(config.classes, config.backbone),
         resumes=True,
         scratch=cache,
-    )
-
-
-def _class_evaluation(
-    name: str, model: Path, config: ReproduceConfig, more: Sequence[str] = ()
-) -> Step:
-    assert config.classes is not None
-    output = config.folder / f"{name}.json"
-    words = ["--data", str(config.classes), "--model", str(model), *more]
-    words += ["--device", config.device, "--json", str(output)]
-    return Step(
-        name=f"evaluate-{name}",
-        command=("apps/evaluate.py", *words),
-        output=output,
-        inputs=(config.classes, model),
     )
 
 
@@ -229,13 +214,20 @@ def _export(training: Step, config: ReproduceConfig) -> Step:
     )
 
 
-def _evaluation(name: str, model: Path, config: ReproduceConfig, more: Sequence[str] = ()) -> Step:
-    output = config.folder / f"{name}.json"
-    words = ["--data", str(config.data), "--model", str(model), *more]
+def _evaluation(
+    name: str,
+    model: Path,
+    config: ReproduceConfig,
+    more: Sequence[str] = (),
+    data: Path | None = None,
+) -> Step:
+    """Measures a model; `data` None takes the images with masks."""
+    data, output = data or config.data, config.folder / f"{name}.json"
+    words = ["--data", str(data), "--model", str(model), *more]
     words += ["--device", config.device, "--json", str(output)]
     return Step(
         name=f"evaluate-{name}",
         command=("apps/evaluate.py", *words),
         output=output,
-        inputs=(config.data, model),
+        inputs=(data, model),
     )
