@@ -54,7 +54,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def rare(flags: argparse._ActionsContainer, title: str) -> argparse._ActionsContainer:
-    """Returns a group below the usual flags of a parser; a group is returned as it is."""
+    """Adds a group for rarely needed flags to a parser; a group is returned unchanged."""
     is_parser = isinstance(flags, argparse.ArgumentParser)
     return flags.add_argument_group(title) if is_parser else flags
 

@@ -8,7 +8,7 @@ import os
 import cv2
 import numpy as np
 
-# albumentations asks the network for its newest version at import unless told not to.
+# At import albumentations checks online for a newer version, unless this is set.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as alb
